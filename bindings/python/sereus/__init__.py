@@ -1,0 +1,148 @@
+"""Sereus: replicated stores of signed entries, kept in step between devices.
+
+    with sereus.Node("my-data") as node:
+        node.create_identity("laptop")
+        store = node.create_store("notes")
+        store.put("greeting", "hello")
+
+sereus.Node blocks, sereus.aio.Node is for asyncio, sereus.connect() uses the daemon that runs already.
+"""
+
+from . import _sereus
+
+if _sereus.version().split(".")[:2] != _sereus.HEADER_VERSION.split(".")[:2]:
+    raise ImportError(f"libsereus is {_sereus.version()}, this package was made for {_sereus.HEADER_VERSION}")
+
+from . import aio
+from ._core import Data, Transaction
+from ._errors import (
+    Again,
+    Archived,
+    BadSignature,
+    Busy,
+    Cancelled,
+    Closed,
+    Corrupt,
+    Denied,
+    Exists,
+    Expired,
+    Fork,
+    FromTheFuture,
+    Gap,
+    Internal,
+    Invalid,
+    IoFailure,
+    Malformed,
+    NoIdentity,
+    NoMemory,
+    NoSpace,
+    NotFound,
+    PendingEntry,
+    ProtocolError,
+    SereusError,
+    Suspended,
+    Timeout,
+    TooLarge,
+    TooNew,
+    Unreachable,
+    Unsupported,
+    WrongPassphrase,
+    WrongStore,
+)
+from ._node import Events, Node, Store, Watch, connect
+from ._types import (
+    BEGINNING,
+    Change,
+    ClockSuspect,
+    Dropped,
+    ForkFound,
+    Head,
+    InviteInfo,
+    Item,
+    Listening,
+    NodeEvent,
+    NodeInfo,
+    PeerChange,
+    PeerEvent,
+    PeerInfo,
+    Position,
+    Role,
+    StoreChange,
+    StoreEvent,
+    StoreInfo,
+    StoreState,
+    Synced,
+    SyncProgress,
+    WatchReset,
+    Written,
+)
+
+__version__: str = _sereus.version()
+"""Of the engine, "0.1.0"."""
+
+__all__ = [
+    "BEGINNING",
+    "Again",
+    "Archived",
+    "BadSignature",
+    "Busy",
+    "Cancelled",
+    "Change",
+    "ClockSuspect",
+    "Closed",
+    "Corrupt",
+    "Data",
+    "Denied",
+    "Dropped",
+    "Events",
+    "Exists",
+    "Expired",
+    "Fork",
+    "ForkFound",
+    "FromTheFuture",
+    "Gap",
+    "Head",
+    "Internal",
+    "Invalid",
+    "InviteInfo",
+    "IoFailure",
+    "Item",
+    "Listening",
+    "Malformed",
+    "NoIdentity",
+    "NoMemory",
+    "NoSpace",
+    "Node",
+    "NodeEvent",
+    "NodeInfo",
+    "NotFound",
+    "PeerChange",
+    "PeerEvent",
+    "PeerInfo",
+    "PendingEntry",
+    "Position",
+    "ProtocolError",
+    "Role",
+    "SereusError",
+    "Store",
+    "StoreChange",
+    "StoreEvent",
+    "StoreInfo",
+    "StoreState",
+    "Suspended",
+    "SyncProgress",
+    "Synced",
+    "Timeout",
+    "TooLarge",
+    "TooNew",
+    "Transaction",
+    "Unreachable",
+    "Unsupported",
+    "Watch",
+    "WatchReset",
+    "Written",
+    "WrongPassphrase",
+    "WrongStore",
+    "aio",
+    "connect",
+]

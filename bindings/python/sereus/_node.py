@@ -1,0 +1,650 @@
+"""The blocking API.
+
+Threads: every object may be used from any thread. Whoever waits drains the node's queue for all the others; there is no
+thread of ours, and while nobody waits, events stay in the queue. Ctrl-C ends a wait (within 0.1 s) and cancels its operation.
+"""
+
+from __future__ import annotations
+
+import atexit
+import builtins
+import contextlib
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar, overload
+
+from . import _core as c
+from . import _types as t
+from ._core import Data, Transaction
+from ._errors import Again, NotFound, SereusError, Timeout
+from ._sereus import Handle
+
+R = TypeVar("R")
+D = TypeVar("D")
+
+_SLICE = 0.1  # seconds that the main thread waits in C at once: then it looks for Ctrl-C
+_SLICE_OTHER = 1.0  # other threads: for what wakes no queue
+_LONG = 3600.0
+_PIPELINE = 1024  # operations that put_many() has under way
+
+
+class _Pump:
+    """A core under a lock. One thread at a time, the leader, waits for events; the others wait for what it brings."""
+
+    def __init__(self, handle: Handle) -> None:
+        self.handle = handle
+        self.core = c.Core(handle, "sereus")
+        # Bare locks: an interrupt in the wrong moment would leave a threading.Condition locked.
+        self.lock = threading.Lock()
+        self.waiters: list[threading.Lock] = []
+        self.leader: int | None = None
+        # Watches and operations given up by a destructor, which may run inside any other function and so takes no lock.
+        self.orphans: deque[c.WatchState | c.EventBuffer] = deque()
+        close_at_exit(handle)
+
+    def wait(self, ready: Callable[[], bool], timeout: float | None) -> bool:
+        """Until ready() holds, which is asked under the lock; False when the time is over."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        me = threading.get_ident()
+        on_main = threading.current_thread() is threading.main_thread()
+        try:
+            while True:
+                ticket = None
+                with self.lock:
+                    self._adopt()
+                    if self.core.inbox and self.leader in (None, me):
+                        self.core.route()  # left by an interrupted leader
+                    if ready():
+                        return True
+                    left = _LONG if deadline is None else deadline - time.monotonic()
+                    if left <= 0:
+                        return False
+                    if self.leader in (None, me):
+                        self.leader = me
+                    else:
+                        ticket = threading.Lock()
+                        ticket.acquire()
+                        self.waiters.append(ticket)
+                if ticket is not None:
+                    ticket.acquire(timeout=min(left, _SLICE_OTHER))
+                    continue
+                self.core.take(c.milliseconds(min(left, _SLICE if on_main else _SLICE_OTHER)) or 1)
+                with self.lock:
+                    self.core.route()
+                    self.leader = None
+                    self.wake()
+        finally:
+            if self.leader == me:  # an exception, or Ctrl-C
+                with self.lock:
+                    self.leader = None
+                    self.wake()
+
+    def wake(self) -> None:
+        """Under the lock: whoever waits looks again."""
+        while self.waiters:
+            self.waiters.pop().release()
+
+    def _adopt(self) -> None:
+        while self.orphans:
+            self.orphans.popleft().finish()
+
+    def submit(self, call: Callable[..., int], args: tuple[Any, ...], waiter: Callable[[c.Done], None]) -> int:
+        with self.lock:
+            self.core.check_open()
+            op = call(*args)
+            self.core.pending[op] = waiter
+            return op
+
+    def submit_patiently(
+        self, call: Callable[..., int], args: tuple[Any, ...], waiter: Callable[[c.Done], None], timeout: float | None
+    ) -> int:
+        """Waits for room when too many operations are under way."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                return self.submit(call, args, waiter)
+            except Again:
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise
+            self.wait(lambda: False, 0.01)
+
+    def run(self, convert: Callable[[c.Done], R], timeout: float | None, call: Callable[..., int], *args: Any) -> R:
+        """Submits an operation and waits for its answer."""
+        answer: list[c.Done] = []
+        op = self.submit_patiently(call, args, answer.append, timeout)
+        try:
+            arrived = self.wait(lambda: bool(answer), timeout)
+        except BaseException:
+            self.abandon(op)
+            raise
+        if not arrived:
+            self.abandon(op)
+            raise Timeout(f"no answer within {timeout:g} s; the operation was cancelled")
+        return convert(answer[0])
+
+    def abandon(self, op: int) -> None:
+        with self.lock:
+            self.core.pending.pop(op, None)
+        self.handle.cancel(op)
+
+    def close(self, timeout: float | None) -> bool:
+        with self.lock:
+            first = not self.core.closing
+            self.core.closing = True
+        if first:
+            self.handle.close()
+        return self.wait(lambda: self.core.closed, timeout)
+
+
+_open_handles: weakref.WeakSet[Handle] = weakref.WeakSet()
+
+
+def close_at_exit(handle: Handle) -> None:
+    _open_handles.add(handle)
+
+
+@atexit.register
+def _close_all() -> None:
+    """Interpreter's end: data is written back, and threads in waits come home while they still can."""
+    handles = list(_open_handles)
+    for handle in handles:
+        try:
+            handle.close()
+        except SereusError:
+            pass  # closed before
+    deadline = time.monotonic() + 10.0
+    for handle in handles:
+        while time.monotonic() < deadline:
+            try:
+                if handle.wait([], 100, c.INBOX) < 0:
+                    break
+            except SereusError:
+                break
+
+
+class _Reader(Iterator[R]):
+    """An iterator over a watch or over events."""
+
+    def __init__(self, pump: _Pump, state: Any) -> None:
+        self._pump = pump
+        self._state = state
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> R:
+        return self.next(None)
+
+    def next(self, timeout: float | None = None) -> R:
+        """The next one, waiting up to `timeout` seconds (None: for ever).
+
+        Raises Timeout when none came, and StopIteration at the end: it was closed, or the node was. A Timeout changes
+        nothing, go on reading.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            arrived = self._pump.wait(self._state.ready, left)
+            with self._pump.lock:
+                try:
+                    value: R | None = self._state.take()
+                except Again:
+                    value = None
+            if value is not None:
+                return value
+            if not arrived:
+                raise Timeout(f"nothing within {timeout:g} s")
+
+    def close(self) -> None:
+        """Ends it; readers in other threads get StopIteration."""
+        with self._pump.lock:
+            self._state.finish()
+            self._pump.wake()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        pump = getattr(self, "_pump", None)
+        if pump is not None:
+            op = getattr(self._state, "op", 0)
+            if op and not pump.core.closed:
+                pump.handle.cancel(op)
+            pump.orphans.append(self._state)
+
+
+class Watch(_Reader[t.Change | t.WatchReset]):
+    """The changes of a store, in order, each once; an iterator and a context manager. Made by Store.watch()."""
+
+    @property
+    def position(self) -> t.Position | None:
+        """After the last change that was read: give it to Store.watch(since=...) to go on, after a restart too."""
+        taken: t.Position | None = self._state.taken
+        return taken
+
+
+class Events(_Reader[t.NodeEvent]):
+    """What happens to a node; made by Node.events()."""
+
+
+class Store:
+    """A store of a node. Keys and values are bytes; text given for them is stored as UTF-8.
+
+    Keys have up to 4 KiB, values up to 1 MiB (TooLarge). Methods with `timeout` wait so many seconds (None: as long as it
+    takes), then cancel and raise Timeout. A write that returned is durable, and seen by every read.
+    """
+
+    def __init__(self, pump: _Pump, store: int) -> None:
+        self._pump = pump
+        self._handle = pump.handle
+        self.id = store
+
+    def __repr__(self) -> str:
+        return f"<sereus.Store {self.id}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Store) and other._pump is self._pump and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash((id(self._pump), self.id))
+
+    # ---- Writing
+
+    def put(self, key: Data, value: Data, *, timeout: float | None = None) -> t.Written:
+        """Writes one entry. Raises TooLarge, Archived, Denied (read-only), NoSpace, NoIdentity."""
+        return self._pump.run(c.written, timeout, self._handle.put, self.id, c.to_bytes(key), c.to_bytes(value))
+
+    def delete(self, key: Data, *, timeout: float | None = None) -> t.Written:
+        """Writes the deletion of a key; one that is not there is deleted as well."""
+        return self._pump.run(c.written, timeout, self._handle.remove, self.id, c.to_bytes(key))
+
+    def write(self, writes: Transaction | Mapping[Any, Any], *, timeout: float | None = None) -> t.Written:
+        """Applies a Transaction, or a mapping of key -> value (None: delete), in one entry: all of it or nothing."""
+        return self._pump.run(c.written, timeout, self._handle.write, self.id, c.writes_of(writes))
+
+    @contextlib.contextmanager
+    def transaction(self, *, timeout: float | None = None) -> Iterator[Transaction]:
+        """`with store.transaction() as tx: tx.put(...)`: written at the end of the block, not at all after an exception."""
+        transaction = Transaction()
+        yield transaction
+        if len(transaction):
+            self.write(transaction, timeout=timeout)
+
+    def put_many(self, items: Mapping[Any, Any] | Iterable[tuple[Data, Data]], *, timeout: float | None = None) -> int:
+        """Writes one entry for each (key, value) without waiting in between, so that they share disk flushes.
+
+        Returns how many. It is no transaction: when one fails the error is raised, and the others may be written.
+        """
+        pairs = items.items() if isinstance(items, Mapping) else items
+        deadline = None if timeout is None else time.monotonic() + timeout
+        answers: deque[c.Done] = deque()
+        under_way: set[int] = set()
+        count = 0
+
+        def left() -> float | None:
+            return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+        def settle(most: int) -> None:
+            while len(under_way) > most:
+                if not self._pump.wait(lambda: bool(answers), left()):
+                    raise Timeout(f"not all were written within {timeout:g} s")
+                while answers:
+                    done = answers.popleft()
+                    under_way.discard(done[1])
+                    c.nothing(done)
+
+        try:
+            for key, value in pairs:
+                args = (self.id, c.to_bytes(key), c.to_bytes(value))
+                under_way.add(self._pump.submit_patiently(self._handle.put, args, answers.append, left()))
+                count += 1
+                settle(_PIPELINE)
+            settle(0)
+        finally:
+            for op in under_way:
+                self._pump.abandon(op)
+        return count
+
+    # ---- Reading
+
+    @overload
+    def get(self, key: Data) -> bytes | None: ...
+    @overload
+    def get(self, key: Data, default: D) -> bytes | D: ...
+    def get(self, key: Data, default: Any = None) -> Any:
+        """The value of a key, of its winner when it was written concurrently; `default` when there is none."""
+        try:
+            return self[key]
+        except NotFound:
+            self._check()
+            return default
+
+    def __getitem__(self, key: Data) -> bytes:
+        """The value of a key; raises NotFound (a LookupError)."""
+        return bytes(self._handle.get(self.id, c.to_bytes(key))[0][0])
+
+    def __setitem__(self, key: Data, value: Data) -> None:
+        self.put(key, value)
+
+    def __delitem__(self, key: Data) -> None:
+        self.delete(key)
+
+    def __contains__(self, key: Data) -> bool:
+        return self.get(key) is not None
+
+    def heads(self, key: Data) -> list[t.Head]:
+        """All values a key has, winner first, deletions included. More than one: written concurrently."""
+        try:
+            return [t.Head(*row) for row in self._handle.heads(self.id, c.to_bytes(key))]
+        except NotFound:
+            self._check()
+            return []
+
+    def _check(self) -> None:
+        """Raises NotFound when it is the store that is not there."""
+        self._handle.list(self.id, b"", b"", 1, False)
+
+    def list(
+        self, prefix: Data = b"", *, after: Data = b"", values: bool = False, limit: int | None = None
+    ) -> Iterator[t.Item]:
+        """Keys that begin with `prefix`, after `after` (exclusive), in byte order, `limit` at most.
+
+        Rows are fetched in pages: what is written meanwhile may or may not be among them.
+        """
+        start, last, left = c.to_bytes(prefix), c.to_bytes(after), limit
+        while left is None or left > 0:
+            wanted = c.PAGE if left is None else min(c.PAGE, left)
+            rows = self._handle.list(self.id, start, last, wanted, values)
+            for row in rows:
+                yield t.Item(*row)
+            if len(rows) < wanted:
+                return
+            last = rows[-1][0]
+            left = None if left is None else left - len(rows)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (item.key for item in self.list())
+
+    def watch(self, prefix: Data = b"", *, since: t.Position | tuple[int, int] | None = None) -> Watch:
+        """Changes of keys that begin with `prefix`: from now on, or after the position `since`; BEGINNING: all history.
+
+        Yields Change, and WatchReset when `since` is gone: then read the store and go on. It may be kept for as long as you
+        like without being read: changes are not lost, and not gathered without bound.
+        """
+        state = c.WatchState(
+            self._pump.core, self.id, c.to_bytes(prefix), None if since is None else t.Position(*since)
+        )
+        with self._pump.lock:
+            self._pump.core.check_open()
+            state.begin()
+        return Watch(self._pump, state)
+
+    def state_digest(self) -> bytes:
+        """32 bytes, equal on replicas in the same state. Reads the whole index."""
+        return bytes(self._handle.state_digest(self.id)[0][0])
+
+    def verify(self, *, timeout: float | None = None) -> None:
+        """Reads the whole log: every hash, chain, and signature. Raises Corrupt, which says where."""
+        self._pump.run(c.nothing, timeout, self._handle.verify, self.id)
+
+    def info(self) -> t.StoreInfo:
+        """Counts, name, uuid. Raises NotFound."""
+        for row in self._handle.stores():
+            if row[0] == self.id:
+                return c.store_info(row)
+        raise NotFound("there is no such store")
+
+    @property
+    def name(self) -> str:
+        return self.info().name
+
+    @property
+    def uuid(self) -> str:
+        return self.info().uuid
+
+    # ---- Keeping
+
+    def sync(self, peer: str | None = None, *, timeout: float | None = None) -> t.Synced:
+        """Syncs this store now, see Node.sync()."""
+        return self._pump.run(c.synced, timeout, self._handle.sync, self.id, peer)
+
+    def archive(self, *, timeout: float | None = None) -> None:
+        """Declares the store deleted for all; replicas keep it, read-only."""
+        self._pump.run(c.nothing, timeout, self._handle.store_delete, self.id)
+
+    def drop(self, *, timeout: float | None = None) -> None:
+        """Removes the local data of an archived store. Raises Invalid for one that is not archived."""
+        self._pump.run(c.nothing, timeout, self._handle.store_drop, self.id)
+
+
+class Node:
+    """A node on its data folder, opened by the constructor; a context manager.
+
+    data_folder: made when missing, unless `existing`. One process at a time has it: others use sereus.connect().
+    passphrase: opens a protected keystore.
+    listen: multiaddrs, ["/ip4/127.0.0.1/udp/0/quic-v1"]; None: all addresses, any port.
+    control_socket: a path to serve connect() on, or True for the one in the data folder.
+    offline: no sockets until set_online(). fsync_each: a disk flush for every write. verify_each: check every received
+    signature. kdf_interactive: passphrases are derived with 64 MiB instead of 256 MiB, for phones and tests.
+    log_level: of the logging module; lines go to the logger "sereus" whenever somebody waits for the node.
+
+    Raises Busy (another process holds the folder), WrongPassphrase, Corrupt, TooNew, NotFound, IoFailure.
+    Methods with `timeout` wait so many seconds (None: as long as it takes), then cancel and raise Timeout.
+    """
+
+    def __init__(
+        self,
+        data_folder: str | os.PathLike[str],
+        *,
+        passphrase: Data = b"",
+        listen: Iterable[str] | None = None,
+        control_socket: str | os.PathLike[str] | bool = False,
+        offline: bool = False,
+        existing: bool = False,
+        fsync_each: bool = False,
+        kdf_interactive: bool = False,
+        verify_each: bool = False,
+        log_level: int = logging.WARNING,
+        event_queue_max: int = 0,
+        operations_max: int = 0,
+    ) -> None:
+        settings = c.Settings(
+            data_folder,
+            passphrase=passphrase,
+            listen=listen,
+            control_socket=control_socket,
+            offline=offline,
+            existing=existing,
+            fsync_each=fsync_each,
+            kdf_interactive=kdf_interactive,
+            verify_each=verify_each,
+            log_level=log_level,
+            event_queue_max=event_queue_max,
+            operations_max=operations_max,
+        )
+        self._take(settings.open())
+
+    def _take(self, handle: Handle) -> None:
+        self._handle = handle
+        self._pump = _Pump(handle)
+
+    @classmethod
+    def _of(cls, handle: Handle) -> Self:
+        node = cls.__new__(cls)
+        node._take(handle)
+        return node
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<sereus.Node {'closed' if self.closed else self.info().data_folder}>"
+
+    # ---- Life
+
+    @property
+    def closed(self) -> bool:
+        return self._pump.core.closing
+
+    def close(self, *, timeout: float | None = 30.0) -> None:
+        """Closes the node, and waits until its data folder is free. Twice is fine.
+
+        Operations under way raise Cancelled where they are waited for, watches end. Raises Timeout when it takes longer.
+        """
+        if not self._pump.close(timeout):
+            raise Timeout(f"not closed within {timeout:g} s; it goes on in the background")
+
+    def suspend(self, deadline: float = 5.0) -> None:
+        """Finishes what is under way within `deadline` seconds and gives up sockets and folder, until resume()."""
+        self._handle.suspend(c.milliseconds(deadline))
+
+    def resume(self) -> None:
+        """Raises Busy when another process holds the folder."""
+        self._handle.resume()
+
+    def set_online(self, online: bool, *, timeout: float | None = None) -> None:
+        """Opens or closes all sockets; stores stay usable."""
+        self._pump.run(c.nothing, timeout, self._handle.set_online, online)
+
+    def events(self) -> Events:
+        """Peers that come and go, stores added, progress, warnings: from now on, as hints. Many readers may do so."""
+        buffer = c.EventBuffer(self._pump.core)
+        with self._pump.lock:
+            self._pump.core.check_open()
+            self._pump.core.listeners.append(buffer)
+        return Events(self._pump, buffer)
+
+    # ---- Identity
+
+    def create_identity(self, name: str | None = None, *, passphrase: Data = b"", timeout: float | None = None) -> None:
+        """Makes the keys of a new device. `name` is shown to peers. Raises Exists."""
+        self._pump.run(c.nothing, timeout, self._handle.identity_create, name, c.to_bytes(passphrase))
+
+    def backup(self, passphrase: Data, *, timeout: float | None = None) -> bytes:
+        """The keys, and where the stores are to be had, encrypted with `passphrase` (not empty)."""
+        return self._pump.run(c.data, timeout, self._handle.identity_backup, c.to_bytes(passphrase))
+
+    def restore(
+        self,
+        backup: bytes,
+        passphrase: Data,
+        *,
+        name: str | None = None,
+        new_passphrase: Data = b"",
+        timeout: float | None = None,
+    ) -> None:
+        """Restores a backup into a data folder without identity; `new_passphrase` protects its keystore.
+
+        Raises WrongPassphrase, Malformed, Exists.
+        """
+        args = (bytes(backup), c.to_bytes(passphrase), name, c.to_bytes(new_passphrase))
+        self._pump.run(c.nothing, timeout, self._handle.identity_restore, *args)
+
+    def change_passphrase(self, before: Data, after: Data, *, timeout: float | None = None) -> None:
+        """An empty `after` removes the protection. Raises WrongPassphrase."""
+        self._pump.run(c.nothing, timeout, self._handle.passphrase_change, c.to_bytes(before), c.to_bytes(after))
+
+    def erase(self, confirm: str, *, timeout: float | None = None) -> None:
+        """Destroys the keys and every store of this folder. `confirm` must be "erase everything"."""
+        self._pump.run(c.nothing, timeout, self._handle.erase, confirm)
+
+    # ---- Stores
+
+    def create_store(self, name: str, *, root: Store | int = 0, timeout: float | None = None) -> Store:
+        """Creates a store in `root` (0: this node's own). `name` is for people and need not be unique."""
+        number = root.id if isinstance(root, Store) else root
+        return self.store(self._pump.run(c.store_id, timeout, self._handle.store_create, number, name))
+
+    def open_store(self, name: str) -> Store:
+        """Finds a store by uuid, the beginning of it (4 digits or more), or name.
+
+        Raises NotFound, and Invalid when several fit.
+        """
+        return self.store(self._handle.store_open(name))
+
+    def store(self, store: int) -> Store:
+        """The store with an id, of StoreInfo or an event."""
+        return Store(self._pump, store)
+
+    def stores(self) -> builtins.list[t.StoreInfo]:
+        return [c.store_info(row) for row in self._handle.stores()]
+
+    # ---- Peers
+
+    def create_invite(
+        self,
+        *,
+        root: Store | int = 0,
+        role: t.Role = t.Role.WRITE,
+        uses: int = 1,
+        expires: float | None = None,
+        peer: str | None = None,
+        timeout: float | None = None,
+    ) -> str:
+        """An invite to all stores of `root`: one line of text. `expires` in seconds from now, None: 24 hours.
+
+        `peer`: only this peer id may redeem it.
+        """
+        number = root.id if isinstance(root, Store) else root
+        args = (number, int(role), uses, c.whole_seconds(expires), peer)
+        return self._pump.run(c.text, timeout, self._handle.invite_create, *args)
+
+    def revoke_invite(self, invite: str, *, timeout: float | None = None) -> None:
+        """`invite`: its text, or the id that invites() shows."""
+        self._pump.run(c.nothing, timeout, self._handle.invite_revoke, invite)
+
+    def join(self, invite: str, *, timeout: float | None = None) -> Store:
+        """Redeems an invite: returns the root store when admitted; its stores are then synced, see sync().
+
+        Raises Denied (unknown, used, revoked), Expired, Unreachable, Malformed.
+        """
+        return self.store(self._pump.run(c.store_id, timeout, self._handle.join, invite))
+
+    def remove_peer(self, peer: str, *, timeout: float | None = None) -> None:
+        """Revokes a peer wherever this node is admin: it can neither sync nor write from now on."""
+        self._pump.run(c.nothing, timeout, self._handle.peer_remove, peer)
+
+    def add_address(self, peer: str, address: str, *, timeout: float | None = None) -> None:
+        """Remembers a multiaddr for a peer, "/ip4/192.0.2.1/udp/4001/quic-v1", and dials it."""
+        self._pump.run(c.nothing, timeout, self._handle.peer_add_address, peer, address)
+
+    def sync(self, peer: str | None = None, *, store: Store | int = 0, timeout: float | None = None) -> t.Synced:
+        """Syncs now, `store` (0: all) with `peer` (None: all reachable); returns when both sides are equal.
+
+        Connected peers sync by themselves; this waits for it. Raises Unreachable when nobody could be reached.
+        """
+        number = store.id if isinstance(store, Store) else store
+        return self._pump.run(c.synced, timeout, self._handle.sync, number, peer)
+
+    def peers(self) -> builtins.list[t.PeerInfo]:
+        return [c.peer_info(row) for row in self._handle.peers()]
+
+    def invites(self) -> builtins.list[t.InviteInfo]:
+        return [c.invite_info(row) for row in self._handle.invites()]
+
+    def info(self) -> t.NodeInfo:
+        return c.node_info(self._handle.info()[0])
+
+
+def connect(path: str | os.PathLike[str]) -> Node:
+    """A node that is the running daemon of a data folder, or of a control socket. Closing it only ends the connection.
+
+    Raises Unreachable when no daemon runs, Denied when it is another user's.
+    """
+    return Node._of(Handle.connect(c.control_socket_of(path)))

@@ -1,0 +1,36 @@
+// The two ways a C function reaches the node: a request answered by a DONE, and a read.
+#pragma once
+
+#include "core/capi/arguments.h"
+#include "core/capi/handle.h"
+#include "core/node/request.h"
+#include "core/node/rows.h"
+
+namespace sereus::capi {
+
+// Wipes the secrets of a request that was not handed on.
+class RequestGuard {
+ public:
+  node::Request request;
+  explicit RequestGuard(node::RequestKind kind) { request.kind = kind; }
+  ~RequestGuard() { wipe_arguments(request); }
+  RequestGuard(const RequestGuard&) = delete;
+  RequestGuard& operator=(const RequestGuard&) = delete;
+};
+
+// Hands the request on; *op becomes its id.
+sereus_status submit(NodeHandle& handle, RequestGuard& guard, sereus_id* op);
+sereus_status read(NodeHandle& handle, const node::Query& query, sereus_rows** out);
+
+}  // namespace sereus::capi
+
+// The beginning of every function that submits: a place for the id, and a live node.
+#define SEREUS_BEGIN_SUBMIT(handle, node, op)   \
+  if ((op) == nullptr) return SEREUS_E_INVALID; \
+  *(op) = 0;                                    \
+  SEREUS_NODE_OR_RETURN(handle, node)
+// And of every function that reads.
+#define SEREUS_BEGIN_READ(handle, node, out)     \
+  if ((out) == nullptr) return SEREUS_E_INVALID; \
+  *(out) = nullptr;                              \
+  SEREUS_NODE_OR_RETURN(handle, node)

@@ -1,0 +1,351 @@
+#include "core/net/quic_host.h"
+
+#include <ngtcp2/ngtcp2_crypto.h>
+
+#include <algorithm>
+
+#include "core/crypto/hash.h"
+#include "core/net/wolfssl_scope.h"
+
+namespace sereus::net {
+namespace {
+
+bool is_unspecified(const IpEndpoint& endpoint) {
+  return std::all_of(endpoint.address.begin(), endpoint.address.end(), [](uint8_t b) { return b == 0; });
+}
+
+bool is_loopback(const IpEndpoint& endpoint) {
+  if (!endpoint.is_v6) return endpoint.address[0] == 127;
+  return std::all_of(endpoint.address.begin(), endpoint.address.end() - 1, [](uint8_t b) { return b == 0; }) &&
+         endpoint.address.back() == 1;
+}
+
+// Whether a socket bound to `local` reaches `remote`.
+bool reaches(const IpEndpoint& local, const IpEndpoint& remote) {
+  if (local.is_v6 != remote.is_v6) return false;
+  return is_unspecified(local) || is_loopback(local) == is_loopback(remote);
+}
+
+}  // namespace
+
+QuicHost::QuicHost(Datagrams& datagrams, Random& random, Logger* logger, const QuicSettings& settings)
+    : core_(datagrams, random, logger) {
+  core_.settings = settings;
+}
+
+Result<std::unique_ptr<QuicHost>> QuicHost::create(const crypto::KeyPair& device, Datagrams& datagrams, Random& random,
+                                                   Logger* logger, const QuicSettings& settings,
+                                                   const TlsIdentity* identity) {
+  std::unique_ptr<QuicHost> host(new QuicHost(datagrams, random, logger, settings));
+  host->peer_id_ = PeerId::from_device_key(device.device_key());
+  // Signatures are deterministic and secret, so this one serves as the static key of RFC 9000 10.3.2: after a restart the
+  // host still recognises the ids it gave out before.
+  const Signature seed = device.sign_in_context("sereus quic stateless reset", {});
+  host->core_.reset_secret = crypto::sha256(seed.view()).bytes;
+  random.fill(host->retry_secret_);
+  TlsIdentity fresh;
+  if (identity == nullptr) {
+    SEREUS_ASSIGN(fresh, make_tls_identity(device, random));
+    identity = &fresh;
+  }
+  const WolfsslScope scope(random, 0);
+  SEREUS_ASSIGN(host->core_.tls, TlsContext::create(*identity));
+  return host;
+}
+
+QuicHost::~QuicHost() {
+  const WolfsslScope scope(core_.random, core_.now.wall_us);
+  connections_.clear();
+  for (const QuicSocket& socket : core_.sockets) core_.datagrams.close(socket.id);
+}
+
+void QuicHost::advance(const Times& now) {
+  // Never back: ngtcp2 and the timers rely on it.
+  core_.now.mono_us = std::max(core_.now.mono_us, now.mono_us);
+  core_.now.wall_us = now.wall_us;
+}
+
+QuicSocket* QuicHost::find_socket(SocketId id) {
+  for (QuicSocket& socket : core_.sockets) {
+    if (socket.id == id) return &socket;
+  }
+  return nullptr;
+}
+
+QuicConnection* QuicHost::find_connection(ConnectionId id) {
+  const auto it = connections_.find(id);
+  return it == connections_.end() ? nullptr : it->second.get();
+}
+
+QuicStream* QuicHost::find_stream(StreamId id) {
+  const auto it = core_.streams.find(id);
+  return it == core_.streams.end() ? nullptr : it->second;
+}
+
+Result<QuicSocket*> QuicHost::bind(const IpEndpoint& local, bool listening) {
+  if (core_.sockets.size() >= kSocketsMax) return fail(Code::too_large, "too many sockets");
+  SEREUS_ASSIGN(const Datagrams::Bound bound, core_.datagrams.bind(local));
+  core_.sockets.push_back({bound.socket, bound.local, listening, false, {}});
+  return &core_.sockets.back();
+}
+
+Result<QuicSocket*> QuicHost::socket_for(const IpEndpoint& remote) {
+  // A listening socket first: the peer then sees the address others can dial, and a NAT binding serves both.
+  for (const bool listening : {true, false}) {
+    for (QuicSocket& socket : core_.sockets) {
+      if (socket.listening == listening && reaches(socket.local, remote)) return &socket;
+    }
+  }
+  IpEndpoint any;
+  any.is_v6 = remote.is_v6;
+  return bind(any, false);
+}
+
+Status QuicHost::listen(std::string_view multiaddr) {
+  if (core_.closed) return fail(Code::closed, "the host is closed");
+  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
+  const auto endpoint = address.quic_endpoint();
+  if (!endpoint) return fail(Code::unsupported, "only /ip4|ip6/.../udp/.../quic-v1 can be listened on");
+  if (const auto peer = address.peer_id(); peer && *peer != peer_id_) {
+    return fail(Code::invalid, "the address names another peer");
+  }
+  SEREUS_ASSIGN(QuicSocket * socket, bind(*endpoint, true));
+  core_.log(LogLevel::info, "listening on " + to_string(socket->local));
+  return {};
+}
+
+std::vector<std::string> QuicHost::listen_addresses() const {
+  std::vector<std::string> out;
+  for (const QuicSocket& socket : core_.sockets) {
+    if (!socket.listening) continue;
+    if (!is_unspecified(socket.local)) {
+      out.push_back(Multiaddr::quic(socket.local).to_string());
+      continue;
+    }
+    for (IpEndpoint interface : interfaces_) {
+      if (interface.is_v6 != socket.local.is_v6) continue;
+      interface.port = socket.local.port;
+      out.push_back(Multiaddr::quic(interface).to_string());
+    }
+  }
+  return out;
+}
+
+void QuicHost::set_interface_addresses(std::vector<IpEndpoint> addresses) { interfaces_ = std::move(addresses); }
+void QuicHost::set_clock_suspect(bool suspect) { core_.settings.clock_suspect = suspect; }
+
+void QuicHost::set_protocols(std::vector<std::string> protocols) { core_.protocols = std::move(protocols); }
+
+Result<uint64_t> QuicHost::dial(std::string_view multiaddr, const PeerId& peer) {
+  if (core_.closed) return fail(Code::closed, "the host is closed");
+  if (peer.empty()) return fail(Code::invalid, "no peer to dial");
+  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
+  const auto endpoint = address.quic_endpoint();
+  if (!endpoint) return fail(Code::unsupported, "only /ip4|ip6/.../udp/.../quic-v1 can be dialed");
+  if (endpoint->port == 0) return fail(Code::invalid, "the address has no port");
+  if (const auto named = address.peer_id(); named && *named != peer) {
+    return fail(Code::invalid, "the address names another peer");
+  }
+  if (pending_dials_.size() + core_.dialing >= kDialsMax) return fail(Code::again, "too many dials under way");
+  // The connection begins in step(), which knows the time.
+  pending_dials_.push_back({++last_dial_, *endpoint, peer});
+  return last_dial_;
+}
+
+void QuicHost::start_dials() {
+  while (!pending_dials_.empty()) {
+    const PendingDial dial = std::move(pending_dials_.front());
+    pending_dials_.pop_front();
+    const auto refuse = [&](Error error) { core_.events.emplace_back(DialFailed{dial.id, std::move(error)}); };
+    if (connections_.size() >= core_.settings.connections_max) {
+      refuse(fail(Code::too_large, "too many connections"));
+      continue;
+    }
+    const auto socket = socket_for(dial.remote);
+    if (!socket) {
+      refuse(socket.error());
+      continue;
+    }
+    const ConnectionId id = ++last_connection_;
+    auto connection = QuicConnection::client(core_, id, {dial.id, dial.peer, dial.remote, *socket});
+    if (!connection) {
+      refuse(connection.error());
+      continue;
+    }
+    connections_.emplace(id, std::move(connection).value());
+  }
+}
+
+void QuicHost::disconnect(ConnectionId connection, Code reason) {
+  if (QuicConnection* found = find_connection(connection)) found->disconnect(reason);
+}
+
+Result<StreamId> QuicHost::open_stream(ConnectionId connection, std::string_view protocol) {
+  if (!valid_protocol_name(protocol)) return fail(Code::invalid, "not a protocol name");
+  QuicConnection* found = find_connection(connection);
+  if (found == nullptr) return fail(Code::closed, "the connection is closed");
+  return found->open_stream(protocol);
+}
+
+Result<size_t> QuicHost::write(StreamId stream, ByteView data) {
+  QuicStream* found = find_stream(stream);
+  if (found == nullptr) return fail(Code::closed, "the stream is closed");
+  return found->connection.write(*found, data);
+}
+
+Result<Host::ReadResult> QuicHost::read(StreamId stream, ByteSpan out) {
+  QuicStream* found = find_stream(stream);
+  if (found == nullptr) return fail(Code::closed, "the stream is closed");
+  return found->connection.read(*found, out);
+}
+
+void QuicHost::finish(StreamId stream) {
+  if (QuicStream* found = find_stream(stream)) found->connection.finish(*found);
+}
+
+void QuicHost::reset(StreamId stream) {
+  if (QuicStream* found = find_stream(stream)) found->connection.reset(*found);
+}
+
+void QuicHost::on_datagram(SocketId socket_id, const IpEndpoint& /*local*/, const IpEndpoint& remote, Ecn ecn,
+                           ByteView datagram, const Times& now) {
+  advance(now);
+  // The path's local end is the bound address, also where the system knows better: Datagrams::send() cannot choose one.
+  QuicSocket* socket = find_socket(socket_id);
+  core_.stats.bytes_received += datagram.size();
+  if (socket == nullptr || datagram.empty() || core_.closed || core_.events.size() >= kEventsMax) return;
+  const WolfsslScope scope(core_.random, core_.now.wall_us);
+  ngtcp2_version_cid header{};
+  const int error = ngtcp2_pkt_decode_version_cid(&header, datagram.data(), datagram.size(), kQuicCidLength);
+  if (error == NGTCP2_ERR_VERSION_NEGOTIATION) {
+    if (socket->listening) send_version_negotiation(*socket, remote, header);
+    return;
+  }
+  if (error != 0 || header.dcidlen > NGTCP2_MAX_CIDLEN) return;
+  const auto known = core_.cids.find(Cid::from(ByteView(header.dcid, header.dcidlen)));
+  if (known == core_.cids.end()) {
+    on_stray(*socket, remote, ecn, datagram, header);
+    return;
+  }
+  if (QuicConnection* connection = find_connection(known->second)) {
+    connection->read(*socket, remote, ecn, datagram);
+  } else if (const auto it = lingering_.find(known->second); it != lingering_.end()) {
+    on_lingering(it->second);
+  }
+}
+
+void QuicHost::on_writable(SocketId socket) {
+  if (QuicSocket* found = find_socket(socket)) found->blocked = false;
+}
+
+void QuicHost::on_unreachable(SocketId socket, const IpEndpoint& remote) {
+  for (const auto& [id, connection] : connections_) {
+    if (connection->socket().id == socket && connection->remote() == remote) connection->unreachable();
+  }
+}
+
+void QuicHost::flush_sockets() {
+  for (QuicSocket& socket : core_.sockets) {
+    if (socket.blocked || socket.waiting.data.empty()) continue;
+    const auto& batch = socket.waiting;
+    if (core_.datagrams.send(socket.id, batch.to, batch.ecn, batch.data, batch.segment)) {
+      socket.waiting = {};
+    } else {
+      socket.blocked = true;
+    }
+  }
+}
+
+void QuicHost::remove(ConnectionId id) {
+  const auto it = connections_.find(id);
+  QuicLingering rest = it->second->linger();
+  if (!rest.close_packet.empty() && !rest.socket->blocked) {
+    core_.send(*rest.socket, rest.remote, Ecn::not_ect, rest.close_packet, rest.close_packet.size());
+  }
+  connections_.erase(it);
+  if (rest.cids.empty()) return;
+  if (lingering_.size() >= kLingeringMax) forget_lingering(lingering_ends_.begin()->second);
+  lingering_ends_.emplace(rest.until_us, id);
+  lingering_.emplace(id, std::move(rest));
+}
+
+void QuicHost::forget_lingering(ConnectionId id) {
+  const auto it = lingering_.find(id);
+  for (const Cid& cid : it->second.cids) core_.cids.erase(cid);
+  lingering_ends_.erase({it->second.until_us, id});
+  lingering_.erase(it);
+}
+
+// Gives every connection that may have something to send its share. True when some have more and could go on.
+bool QuicHost::write_connections() {
+  bool more = false;
+  const std::vector<ConnectionId> round = std::exchange(core_.dirty, {});
+  std::vector<ConnectionId> again;
+  for (const ConnectionId id : round) {
+    QuicConnection* connection = find_connection(id);
+    if (connection == nullptr) continue;
+    if (!connection->ended() && connection->write()) again.push_back(id);
+    if (connection->ended()) {
+      remove(id);
+    } else if (connection->socket().blocked) {
+      connection->mark_dirty();  // once the socket takes datagrams again
+    }
+  }
+  for (const ConnectionId id : again) {
+    QuicConnection* connection = find_connection(id);
+    if (connection == nullptr || connection->socket().blocked) continue;
+    connection->mark_dirty();
+    more = true;
+  }
+  return more;
+}
+
+uint64_t QuicHost::step(const Times& now) {
+  advance(now);
+  const WolfsslScope scope(core_.random, core_.now.wall_us);
+  flush_sockets();
+  if (!core_.closed) start_dials();
+  while (core_.timers.next_us() <= core_.now.mono_us) {
+    QuicConnection* connection = find_connection(core_.timers.front()->order);
+    core_.timers.remove(*core_.timers.front());
+    connection->on_timer();
+  }
+  const bool more = write_connections();
+  while (!lingering_ends_.empty() && lingering_ends_.begin()->first <= core_.now.mono_us) {
+    forget_lingering(lingering_ends_.begin()->second);
+  }
+  if (more) return core_.now.mono_us;
+  return std::min(core_.timers.next_us(), lingering_ends_.empty() ? kNever : lingering_ends_.begin()->first);
+}
+
+std::optional<HostEvent> QuicHost::next_event() {
+  if (core_.events.empty()) return std::nullopt;
+  HostEvent event = std::move(core_.events.front());
+  core_.events.pop_front();
+  return event;
+}
+
+HostStats QuicHost::stats() const {
+  HostStats out = core_.stats;
+  for (const auto& [id, connection] : connections_) {
+    if (!connection->connected()) continue;
+    ++out.connections;
+    out.streams += connection->stream_count();
+  }
+  return out;
+}
+
+void QuicHost::close(const Times& now) {
+  if (core_.closed) return;
+  advance(now);
+  const WolfsslScope scope(core_.random, core_.now.wall_us);
+  core_.closed = true;
+  for (const PendingDial& dial : std::exchange(pending_dials_, {})) {
+    core_.events.emplace_back(DialFailed{dial.id, fail(Code::closed, "the host was closed")});
+  }
+  for (const auto& [id, connection] : connections_) connection->disconnect(Code::ok);
+  flush_sockets();
+  write_connections();
+}
+
+}  // namespace sereus::net

@@ -1,0 +1,354 @@
+#include <algorithm>
+
+#include "core/codec/utf8.h"
+#include "core/node/node_impl.h"
+
+namespace sereus::node {
+namespace {
+
+constexpr uint32_t kStoreAdded = 1;
+constexpr uint32_t kStoreArchived = 2;
+
+}  // namespace
+
+// ---- Slots ----------------------------------------------------------------------------------------------------------
+
+StoreSlot* NodeImpl::slot_of_handle(uint64_t handle) {
+  const auto found = slots_.find(handle);
+  return found == slots_.end() ? nullptr : found->second.get();
+}
+
+StoreSlot* NodeImpl::slot_of(const StoreId& id) {
+  const auto found = handles_.find(id);
+  return found == handles_.end() ? nullptr : slot_of_handle(found->second);
+}
+
+StoreSlot* NodeImpl::own_root() {
+  for (auto& [handle, slot] : slots_) {
+    if (slot->local().own_root && slot->usable()) return slot.get();
+  }
+  return nullptr;
+}
+
+StoreSlot& NodeImpl::add_slot(const LocalStore& local) {
+  // A store keeps its number over suspend and resume, so that what an application holds stays good.
+  uint64_t& handle = numbers_[local.id];
+  if (handle == 0) handle = ++last_handle_;
+  auto slot = std::make_unique<StoreSlot>(context_, *this, handle, local);
+  StoreSlot& added = *slot;
+  slots_[handle] = std::move(slot);
+  handles_[local.id] = handle;
+  return added;
+}
+
+// While the node opens: on the calling thread. A store that is damaged does not keep the others from working.
+Status NodeImpl::open_local_store(const LocalStore& local) {
+  StoreSlot& slot = add_slot(local);
+  const StoreOpenOptions options{local.id, local.id == local.root, false, config_.fsync_each};
+  auto opened = open_store(*context_.ports.files, *vfs_, *context_.ports.random, context_.ports.logger, options);
+  if (!opened.ok()) {
+    slot.set_problem(opened.error().detail);
+    context_.log(LogLevel::error, "store " + brief(local.id.view()) + " cannot be opened: " + opened.error().detail);
+    return {};
+  }
+  const store::RecoveryReport& recovery = opened->recovery;
+  if (recovery.torn_bytes_dropped > 0) {
+    context_.log(LogLevel::warn, "store " + brief(local.id.view()) +
+                                     ": an entry that was being written when the power went "
+                                     "was cut off (" +
+                                     std::to_string(recovery.torn_bytes_dropped) + " bytes)");
+  }
+  StoreSlot* root = slot_of(local.root);
+  slot.adopt(std::move(*opened), root != nullptr ? root->writer() : nullptr, *keystore_);
+  slot.set_root_slot(root);
+  view_->set_reader(slot.handle(), slot.view_reader());
+  return {};
+}
+
+// Makes or opens a store while the node runs.
+void NodeImpl::materialise(const LocalStore& local, std::function<void(const Status&)> then) {
+  if (slots_.size() + materialising_.size() >= kStoresMax) {
+    return then(fail(Code::again, "this node holds as many stores as it can; drop some"));
+  }
+  materialising_.insert(local.id);
+  auto opened = std::make_shared<std::optional<Result<OpenedStore>>>();
+  const StoreOpenOptions options{local.id, local.id == local.root, true, config_.fsync_each};
+  context_.run(
+      JobQueue::writer,
+      [this, opened, options, local, db = db_] {
+        // The row first: a folder without a row would be an orphan.
+        if (const Status saved = db->put_store(local); !saved.ok()) {
+          opened->emplace(saved.error());
+          return;
+        }
+        opened->emplace(
+            open_store(*context_.ports.files, *vfs_, *context_.ports.random, context_.ports.logger, options));
+      },
+      [this, opened, local, then] {
+        materialising_.erase(local.id);
+        if (!(*opened)->ok()) return then((*opened)->error());
+        if (stage_ != Stage::running) {
+          // Too late: it is on disk and opens the next time. Nothing may stay open now.
+          opened->reset();
+          return then(fail(Code::cancelled, "the node is closing"));
+        }
+        StoreSlot& slot = add_slot(local);
+        StoreSlot* root = slot_of(local.root);
+        slot.adopt(std::move(**opened).value(), root != nullptr ? root->writer() : nullptr, *keystore_);
+        slot.set_root_slot(root);
+        view_->set_reader(slot.handle(), slot.view_reader());
+        publish();
+        emit_store(kStoreAdded, slot);
+        for (auto& [device, peer] : peers_) ensure_sessions(device, peer);
+        then(Status());
+      });
+}
+
+void NodeImpl::emit_store(uint32_t what, StoreSlot& slot) {
+  Event event;
+  event.kind = EventKind::store;
+  event.what = what;
+  event.store = slot.handle();
+  event.peer = slot.id().hex();
+  event.name = slot.local().name;
+  context_.emit(std::move(event));
+}
+
+void NodeImpl::save_store(const LocalStore& local) {
+  context_.run(
+      JobQueue::writer, [db = db_, local] { (void)db->put_store(local); }, [] {});
+}
+
+// ---- What a root declares ---------------------------------------------------------------------------------------------
+
+void NodeImpl::reconcile_root(StoreSlot& root) {
+  const std::shared_ptr<const RootState> state = root.root_state();
+  for (const auto& [id, declaration] : state->stores) {
+    if (declaration.name.empty() && declaration.created_at_ms == 0) continue;  // not a declaration yet
+    StoreSlot* slot = slot_of(id);
+    if (slot == nullptr) {
+      if (declaration.deleted || materialising_.contains(id)) continue;
+      LocalStore local;
+      local.id = id;
+      local.root = root.id();
+      local.name = declaration.name;
+      materialise(local, [this](const Status& made) {
+        if (!made.ok()) context_.log(LogLevel::warn, "a declared store could not be made: " + made.error().detail);
+      });
+      continue;
+    }
+    if (declaration.deleted && !slot->local().archived) archive(*slot);
+    if (slot->local().name != declaration.name) {
+      slot->local().name = declaration.name;
+      save_store(slot->local());
+      publish_due_ = true;
+    }
+  }
+}
+
+void NodeImpl::archive(StoreSlot& slot) {
+  slot.local().archived = true;
+  save_store(slot.local());
+  std::vector<net::StreamId> its;
+  for (const auto& [stream, session] : sessions_) {
+    if (session->store == slot.id()) its.push_back(stream);
+  }
+  for (const net::StreamId stream : its) end_session(stream, false);
+  publish();
+  emit_store(kStoreArchived, slot);
+}
+
+// ---- Roots ------------------------------------------------------------------------------------------------------------
+
+void NodeImpl::with_root(uint64_t handle, std::function<void(Result<StoreSlot*>)> then) {
+  if (handle != 0) {
+    StoreSlot* slot = slot_of_handle(handle);
+    if (slot == nullptr || !slot->usable()) return then(fail(Code::not_found, "there is no such root store"));
+    if (!slot->is_root()) return then(fail(Code::invalid, "this store is not a root store"));
+    return then(slot);
+  }
+  if (StoreSlot* own = own_root()) return then(own);
+  waiting_for_root_.push_back(std::move(then));
+  if (!founding_root_) found_root();
+}
+
+// This node's own root: its id commits to the party, its first entry names this device as admin.
+void NodeImpl::found_root() {
+  founding_root_ = true;
+  const auto finish = [this](Result<StoreSlot*> root) {
+    founding_root_ = false;
+    const auto waiting = std::exchange(waiting_for_root_, {});
+    for (const auto& then : waiting) then(root);
+  };
+  store::WriteOp genesis;
+  genesis.kind = store::OpKind::genesis;
+  genesis.party = keystore_->party_key();
+  context_.ports.random->fill(genesis.nonce);
+  LocalStore local;
+  local.id = store::root_store_id(genesis.party, genesis.nonce);
+  local.root = local.id;
+  local.name = "root";
+  local.own_root = true;
+  materialise(local, [this, local, genesis, finish](const Status& made) {
+    if (!made.ok()) return finish(made.error());
+    StoreSlot* slot = slot_of(local.id);
+    store::Transaction transaction;
+    transaction.ops.push_back(genesis);
+    const DeviceKey self = own_device();
+    transaction.ops.push_back(root_put(node_key(self, "status"), "active"));
+    transaction.ops.push_back(root_put(node_key(self, "role"), "admin"));
+    transaction.ops.push_back(root_put(node_key(self, "party"), keystore_->party_key().hex()));
+    transaction.ops.push_back(root_put(node_key(self, "name"), name_));
+    transaction.ops.push_back(root_put(node_key(self, "added_at"), std::to_string(wall_ms(context_.now))));
+    slot->write(std::nullopt, std::move(transaction), [this, local, finish](const Result<store::Written>& written) {
+      if (!written.ok()) return finish(written.error());
+      finish(slot_of(local.id));
+    });
+    slot->start_work();
+  });
+}
+
+// ---- Requests ---------------------------------------------------------------------------------------------------------
+
+void NodeImpl::store_create(const OpRef& ref, Request& request) {
+  const std::string name = to_string(ByteView(request.x));
+  if (name.empty() || name.size() > kNameSizeMax || !valid_utf8(request.x)) {
+    return refuse(ref, Code::invalid, "a store needs a name of 1 to 256 bytes of UTF-8");
+  }
+  with_root(request.store, [this, ref, name](Result<StoreSlot*> root) {
+    if (!root.ok()) return context_.complete(ref, root.error());
+    declare_store(ref, **root, name);
+  });
+}
+
+void NodeImpl::declare_store(const OpRef& ref, StoreSlot& root, std::string name) {
+  if (!root.root_state()->is_admin(own_device())) {
+    return refuse(ref, Code::denied, "only an admin of the root store may create stores in it");
+  }
+  LocalStore local;
+  context_.ports.random->fill(local.id.bytes);
+  local.root = root.id();
+  local.name = name;
+  store::Transaction transaction;
+  transaction.ops.push_back(root_put(store_key(local.id, "name"), name));
+  transaction.ops.push_back(root_put(store_key(local.id, "created_at"), std::to_string(wall_ms(context_.now))));
+  transaction.ops.push_back(root_put(store_key(local.id, "created_by"), own_device().hex()));
+  // The replica first, so that the declaration finds it; a crash in between leaves an empty store that nobody knows of.
+  materialise(local, [this, ref, local, transaction = std::move(transaction)](const Status& made) mutable {
+    if (!made.ok()) return context_.complete(ref, made);
+    StoreSlot* root_slot = slot_of(local.root);
+    if (root_slot == nullptr) return refuse(ref, Code::closed, "the root store is closed");
+    root_slot->write(std::nullopt, std::move(transaction), [this, ref, local](const Result<store::Written>& written) {
+      if (!written.ok()) return context_.complete(ref, written.error());
+      const StoreSlot* slot = slot_of(local.id);
+      Event event;
+      event.store = slot == nullptr ? 0 : slot->handle();
+      context_.complete(ref, std::move(event));
+    });
+    root_slot->start_work();
+  });
+}
+
+void NodeImpl::store_delete(const OpRef& ref, StoreSlot& slot) {
+  if (slot.is_root()) return refuse(ref, Code::invalid, "a root store cannot be deleted; delete the stores in it");
+  if (slot.local().archived) return refuse(ref, Code::archived, "the store is deleted already");
+  StoreSlot* root = root_of(slot);
+  if (root == nullptr || !root->usable() || !root->root_state()->is_admin(own_device())) {
+    return refuse(ref, Code::denied, "only an admin may delete a store");
+  }
+  store::Transaction transaction;
+  transaction.ops.push_back(root_put(store_key(slot.id(), "deleted_at"), std::to_string(wall_ms(context_.now))));
+  root->write(std::nullopt, std::move(transaction), [this, ref](const Result<store::Written>& written) {
+    context_.complete(ref, written.ok() ? Status() : Status(written.error()));
+  });
+  root->start_work();
+}
+
+void NodeImpl::store_drop(const OpRef& ref, Request& request) {
+  StoreSlot* slot = slot_of_handle(request.store);
+  if (slot == nullptr) return refuse(ref, Code::not_found, "there is no such store");
+  if (!slot->local().archived)
+    return refuse(ref, Code::invalid, "only an archived store can be dropped; delete it first");
+  const uint64_t handle = slot->handle();
+  const StoreId id = slot->id();
+  view_->set_reader(handle, nullptr);
+  slot->close(false, [this, ref, handle, id] {
+    slots_.erase(handle);
+    handles_.erase(id);
+    auto dropped = std::make_shared<Status>();
+    context_.run(
+        JobQueue::writer,
+        [dropped, id, db = db_, files = context_.ports.files] {
+          *dropped = db->remove_store(id);
+          if (dropped->ok()) *dropped = files->remove_tree(store_folder(id));
+        },
+        [this, ref, dropped] {
+          publish();
+          context_.complete(ref, *dropped);
+        });
+  });
+}
+
+void NodeImpl::store_write(const OpRef& ref, StoreSlot& slot, Request& request) {
+  if (slot.is_root())
+    return refuse(ref, Code::denied, "a root store is written by Sereus itself; create a store in it");
+  if (slot.local().archived) return refuse(ref, Code::archived, "the store was deleted and is read-only");
+  const StoreSlot* root = root_of(slot);
+  if (root == nullptr || !root->usable() || root->tips().empty()) {
+    return refuse(ref, Code::pending, "the root store is not here yet; sync before writing");
+  }
+  const Member* self = root->root_state()->member(own_device());
+  if (self == nullptr || !self->active || self->role < Role::write) {
+    return refuse(ref, Code::denied, "this device may only read this store");
+  }
+  if (request.writes.empty()) return refuse(ref, Code::invalid, "a transaction needs at least one operation");
+  const uint64_t handle = slot.handle();
+  context_.begin(ref, [this, ref, handle] {
+    if (StoreSlot* waiting = slot_of_handle(handle)) waiting->withdraw(ref);
+  });
+  store::Transaction transaction;
+  transaction.ops = std::move(request.writes);
+  slot.write(ref, std::move(transaction), [this, ref](const Result<store::Written>& written) {
+    if (!written.ok()) return context_.complete(ref, written.error());
+    Event event;
+    event.data = to_bytes(written->hash.view());
+    event.count = written->sequence;
+    context_.complete(ref, std::move(event));
+  });
+  slot.start_work();
+}
+
+void NodeImpl::store_verify(const OpRef& ref, StoreSlot& slot) {
+  auto verified = std::make_shared<Status>();
+  context_.run(
+      JobQueue::writer, [verified, writer = slot.writer()] { *verified = writer->store->verify(); },
+      [this, ref, verified] { context_.complete(ref, *verified); });
+}
+
+// ---- What stores tell ---------------------------------------------------------------------------------------------------
+
+void NodeImpl::store_moved(StoreSlot& slot, const std::vector<store::AuthorTip>& tips) {
+  std::vector<net::StreamId> its;
+  for (auto& [stream, session] : sessions_) {
+    if (session->store == slot.id()) {
+      session->machine.on_local(tips, slot.digest());
+      its.push_back(stream);
+    } else if (slot.is_root()) {
+      const StoreSlot* other = slot_of(session->store);
+      if (other != nullptr && other->root() == slot.id()) session->machine.ask_again(context_.now);
+    }
+  }
+  for (const net::StreamId stream : its) pump_session(stream);
+  if (!slot.is_root() || tips.empty() || stage_ != Stage::running) return;
+  publish_due_ = true;
+  reconcile_root(slot);
+  std::vector<DeviceKey> gone;
+  for (const auto& [id, connection] : connections_) {
+    const Member* member = slot.root_state()->member(connection.device);
+    if (member != nullptr && member->removed && !belongs(connection.device)) gone.push_back(connection.device);
+  }
+  for (const DeviceKey& device : gone) disconnect_peer(device);
+  for (auto& [device, peer] : peers_) ensure_sessions(device, peer);
+}
+
+}  // namespace sereus::node

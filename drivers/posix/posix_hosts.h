@@ -1,0 +1,24 @@
+// Makes QUIC hosts over real sockets, and routes what arrives to them.
+#pragma once
+
+#include "core/base/log.h"
+#include "core/node/node.h"
+#include "core/ports/random.h"
+#include "drivers/posix/posix_loop.h"
+
+namespace sereus::posix {
+
+class PosixHosts : public node::HostFactory {
+ public:
+  // All outlive the hosts. `logger` may be null.
+  PosixHosts(PosixLoop& loop, Random& random, Logger* logger) : loop_(loop), random_(random), logger_(logger) {}
+  // Node thread.
+  Result<std::unique_ptr<net::Host>> make_host(const crypto::SecretBytes<32>& device_seed) override;
+
+ private:
+  PosixLoop& loop_;
+  Random& random_;
+  Logger* logger_;
+};
+
+}  // namespace sereus::posix

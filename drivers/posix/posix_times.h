@@ -1,0 +1,10 @@
+// The clocks of the system.
+#pragma once
+
+#include "core/base/time.h"
+
+namespace sereus::posix {
+
+Times now();
+
+}  // namespace sereus::posix

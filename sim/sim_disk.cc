@@ -1,0 +1,581 @@
+#include "sim/sim_disk.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "core/base/assert.h"
+
+namespace sereus::sim {
+namespace {
+
+// More than that waiting, and the disk writes the older half back by itself: bounds memory, and is what kernels do.
+constexpr size_t kChangesMax = 4096;
+constexpr uint64_t kChangeBytesMax = 64 * 1024 * 1024;
+constexpr uint32_t kMillion = 1'000'000;
+
+Error dead() { return fail(Code::io, "simulated disk: the power is off"); }
+Error missing(std::string_view path) {
+  return fail(Code::not_found, "simulated disk: no such file: " + std::string(path));
+}
+
+std::string parent_of(std::string_view path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? std::string() : std::string(path.substr(0, slash));
+}
+
+bool is_below(std::string_view path, std::string_view folder) {
+  return folder.empty() || (path.size() > folder.size() && path[folder.size()] == '/' && path.starts_with(folder));
+}
+
+void write(Bytes& content, uint64_t offset, ByteView data) {
+  if (data.empty()) return;
+  const size_t end = static_cast<size_t>(offset) + data.size();
+  if (content.size() < end) content.resize(end);
+  std::memcpy(content.data() + offset, data.data(), data.size());
+}
+
+uint64_t mix(uint64_t hash, ByteView bytes) {
+  for (const uint8_t byte : bytes) hash = (hash ^ byte) * 0x100000001b3;
+  return (hash ^ bytes.size()) * 0x100000001b3;
+}
+
+}  // namespace
+
+// ---- Handles ------------------------------------------------------------------------------------------------------
+
+class SimDisk::OpenFile : public File {
+ public:
+  OpenFile(SimDisk& disk, NodePtr node, bool writable)
+      : disk_(disk), node_(std::move(node)), life_(disk.life_), writable_(writable) {}
+
+  Result<size_t> read_at(uint64_t offset, ByteSpan out) override {
+    const std::lock_guard hold(disk_.mutex_);
+    SEREUS_TRY(check());
+    if (disk_.drawn(disk_.faults_.read_failed_ppm)) return fail(Code::io, "simulated disk: read failed");
+    const Bytes& now = node_->now;
+    if (offset >= now.size()) return size_t{0};
+    const size_t size = std::min<size_t>(out.size(), now.size() - static_cast<size_t>(offset));
+    if (size != 0) std::memcpy(out.data(), now.data() + offset, size);
+    return size;
+  }
+
+  Status write_at(uint64_t offset, ByteView data) override {
+    return change({offset, to_bytes(data), false}, offset + data.size());
+  }
+
+  Status truncate(uint64_t size) override { return change({size, {}, true}, size); }
+
+  Result<uint64_t> size() override {
+    const std::lock_guard hold(disk_.mutex_);
+    SEREUS_TRY(check());
+    return static_cast<uint64_t>(node_->now.size());
+  }
+
+  Status sync() override {
+    const std::lock_guard hold(disk_.mutex_);
+    SEREUS_TRY(check());
+    bool crash_in_it = false;
+    Status begun = disk_.begin_operation(&crash_in_it);
+    if (!begun.ok()) {
+      disk_.forget_some(*node_);
+      return begun;
+    }
+    if (crash_in_it) return disk_.finish(true);
+    return disk_.sync_node(*node_);
+  }
+
+ private:
+  Status check() const {
+    if (!disk_.powered_ || life_ != disk_.life_) return dead();
+    return {};
+  }
+
+  Status change(Change change, uint64_t end) {
+    const std::lock_guard hold(disk_.mutex_);
+    SEREUS_TRY(check());
+    if (!writable_) return fail(Code::invalid, "simulated disk: opened for reading");
+    bool crash_in_it = false;
+    SEREUS_TRY(disk_.begin_operation(&crash_in_it));
+    const uint64_t size = node_->now.size();
+    const uint64_t grown = end > size ? end - size : 0;
+    if (grown > disk_.faults_.capacity || disk_.used_ > disk_.faults_.capacity - grown) {
+      if (crash_in_it) return disk_.finish(true);
+      return fail(Code::no_space, "simulated disk: full");
+    }
+    disk_.add_change(*node_, std::move(change));
+    return disk_.finish(crash_in_it);
+  }
+
+  SimDisk& disk_;
+  NodePtr node_;
+  uint64_t life_;
+  bool writable_;
+};
+
+class SimDisk::HeldLock : public FileLock {
+ public:
+  HeldLock(SimDisk& disk, std::string path) : disk_(disk), path_(std::move(path)), life_(disk.life_) {}
+  ~HeldLock() override {
+    const std::lock_guard hold(disk_.mutex_);
+    if (life_ == disk_.life_) disk_.locks_.erase(path_);
+  }
+
+ private:
+  SimDisk& disk_;
+  std::string path_;
+  uint64_t life_;
+};
+
+// ---- Power --------------------------------------------------------------------------------------------------------
+
+SimDisk::SimDisk(Random& random) : random_(random) {
+  auto root = std::make_shared<Node>();
+  root->folder = true;
+  root->print = random_.next_u64() | 1;
+  names_.emplace("", root);
+  durable_names_ = names_;
+}
+
+SimDisk::~SimDisk() = default;
+
+void SimDisk::crash() {
+  const std::lock_guard hold(mutex_);
+  lose_power();
+}
+
+void SimDisk::power_on() {
+  const std::lock_guard hold(mutex_);
+  powered_ = true;
+}
+
+void SimDisk::kill() {
+  const std::lock_guard hold(mutex_);
+  locks_.clear();
+  ++life_;
+}
+
+bool SimDisk::powered() const {
+  const std::lock_guard hold(mutex_);
+  return powered_;
+}
+
+uint64_t SimDisk::operations() const {
+  const std::lock_guard hold(mutex_);
+  return operations_;
+}
+
+void SimDisk::crash_at(uint64_t operation) {
+  const std::lock_guard hold(mutex_);
+  crash_at_ = operation;
+}
+
+void SimDisk::fail_at(uint64_t operation, Code code) {
+  const std::lock_guard hold(mutex_);
+  fail_at_ = operation;
+  fail_code_ = code;
+}
+
+void SimDisk::set_faults(const DiskFaults& faults) {
+  const std::lock_guard hold(mutex_);
+  faults_ = faults;
+}
+
+void SimDisk::lose_power() {
+  if (!powered_) return;
+  crash_names();
+  std::set<Node*> seen;  // a node may have two names while a rename is not durable; order of drawing is by name
+  used_ = 0;
+  for (auto& [path, node] : names_) {
+    if (!seen.insert(node.get()).second) continue;
+    crash_node(*node);
+    used_ += node->now.size();
+  }
+  locks_.clear();
+  powered_ = false;
+  crash_at_ = 0;
+  fail_at_ = 0;
+  ++life_;
+}
+
+// A first part of each folder's waiting changes stays.
+void SimDisk::crash_names() {
+  std::map<std::string, size_t> waiting;
+  for (const NameChange& change : name_changes_) ++waiting[parent_of(change.path)];
+  std::map<std::string, size_t> kept;
+  for (const auto& [folder, count] : waiting) {
+    const uint64_t style = random_.below(3);
+    kept[folder] = style == 0 ? 0 : style == 1 ? count : static_cast<size_t>(random_.below(count + 1));
+  }
+  for (const NameChange& change : name_changes_) {
+    size_t& left = kept[parent_of(change.path)];
+    if (left == 0) continue;
+    --left;
+    // What lies in a folder that did not survive does not either.
+    if (durable_names_.find(parent_of(change.path)) != durable_names_.end()) apply(durable_names_, change);
+  }
+  name_changes_.clear();
+  names_ = durable_names_;
+}
+
+// Each sector of each waiting write is kept or dropped; how likely is drawn for the file.
+void SimDisk::crash_node(Node& node) {
+  if (node.folder) return;
+  const uint64_t style = node.changes.empty() ? 0 : random_.below(4);
+  const size_t whole = style == 3 ? static_cast<size_t>(random_.below(node.changes.size() + 1)) : 0;
+  for (size_t i = 0; i < node.changes.size(); ++i) {
+    const Change& change = node.changes[i];
+    const bool all = style == 1 || (style == 3 && i < whole);
+    if (all) {
+      apply(node.durable, change);
+      continue;
+    }
+    // Style 3: what comes after the kept part is dropped, but the write at the seam may be torn.
+    if (style == 0 || (style == 3 && i > whole)) continue;
+    if (change.truncate) {
+      if (random_.below(2) == 0) apply(node.durable, change);
+      continue;
+    }
+    const uint64_t end = change.offset + change.data.size();
+    uint64_t draws = 0;
+    int draws_left = 0;
+    for (uint64_t at = change.offset; at < end;) {
+      const uint64_t next = std::min(end, (at / kSector + 1) * kSector);
+      if (draws_left == 0) {
+        draws = random_.next_u64();
+        draws_left = 64;
+      }
+      const size_t from = static_cast<size_t>(at - change.offset);
+      if ((draws & 1) == 0)
+        write(node.durable, at, ByteView(change.data).subspan(from, static_cast<size_t>(next - at)));
+      draws >>= 1;
+      --draws_left;
+      at = next;
+    }
+    // The size may have arrived without the data.
+    if (node.durable.size() < end && random_.below(4) == 0) node.durable.resize(static_cast<size_t>(end));
+  }
+  node.changes.clear();
+  node.change_bytes = 0;
+  node.now = node.durable;
+}
+
+// ---- Changes ------------------------------------------------------------------------------------------------------
+
+Status SimDisk::check_power() const {
+  if (!powered_) return dead();
+  return {};
+}
+
+// Counts the operation. Fails when it is to fail; says when the power is to be cut in it.
+Status SimDisk::begin_operation(bool* crash_in_it) {
+  SEREUS_TRY(check_power());
+  ++operations_;
+  *crash_in_it = crash_at_ != 0 && operations_ >= crash_at_;
+  if (!*crash_in_it && fail_at_ != 0 && operations_ == fail_at_)
+    return fail(fail_code_, "simulated disk: told to fail");
+  return {};
+}
+
+Status SimDisk::finish(bool crash_in_it) {
+  if (!crash_in_it) return {};
+  lose_power();
+  return dead();
+}
+
+bool SimDisk::drawn(uint32_t ppm) { return ppm != 0 && random_.below(kMillion) < ppm; }
+
+void SimDisk::apply(Bytes& content, const Change& change) {
+  if (change.truncate) {
+    content.resize(static_cast<size_t>(change.offset));
+    return;
+  }
+  write(content, change.offset, change.data);
+}
+
+void SimDisk::apply(Names& names, const NameChange& change) {
+  if (!change.from.empty()) {
+    // A folder takes what is in it along.
+    std::vector<std::pair<std::string, NodePtr>> moved;
+    for (auto it = names.lower_bound(change.from); it != names.end() && it->first.starts_with(change.from);) {
+      if (!is_below(it->first, change.from)) {
+        ++it;
+        continue;
+      }
+      moved.emplace_back(change.path + it->first.substr(change.from.size()), it->second);
+      it = names.erase(it);
+    }
+    names.erase(change.from);
+    for (auto& [path, node] : moved) names[path] = node;
+  }
+  if (change.node != nullptr) {
+    names[change.path] = change.node;
+  } else {
+    names.erase(change.path);
+  }
+}
+
+void SimDisk::add_change(Node& node, Change change) {
+  used_ -= node.now.size();
+  apply(node.now, change);
+  used_ += node.now.size();
+  node.change_bytes += change.data.size();
+  node.changes.push_back(std::move(change));
+  if (node.changes.size() > kChangesMax || node.change_bytes > kChangeBytesMax) write_back_some(node);
+}
+
+void SimDisk::write_back_some(Node& node) {
+  const size_t half = (node.changes.size() + 1) / 2;
+  for (size_t i = 0; i < half; ++i) {
+    apply(node.durable, node.changes[i]);
+    node.change_bytes -= node.changes[i].data.size();
+  }
+  node.changes.erase(node.changes.begin(), node.changes.begin() + static_cast<ptrdiff_t>(half));
+}
+
+// A failed write-back: the system forgets what it had to write, some of it done.
+void SimDisk::forget_some(Node& node) {
+  for (const Change& change : node.changes) {
+    if (random_.below(2) == 0) apply(node.durable, change);
+  }
+  node.changes.clear();
+  node.change_bytes = 0;
+}
+
+Status SimDisk::sync_node(Node& node) {
+  if (faults_.sync_lies || drawn(faults_.sync_lost_ppm)) return {};
+  if (drawn(faults_.sync_failed_ppm)) {
+    forget_some(node);
+    return fail(Code::io, "simulated disk: sync failed");
+  }
+  for (const Change& change : node.changes) apply(node.durable, change);
+  node.changes.clear();
+  node.change_bytes = 0;
+  return {};
+}
+
+// ---- Names --------------------------------------------------------------------------------------------------------
+
+SimDisk::NodePtr SimDisk::find(std::string_view path) const {
+  const auto it = names_.find(path);
+  return it == names_.end() ? nullptr : it->second;
+}
+
+Status SimDisk::check_new_name(std::string_view path) const {
+  if (path.empty() || path.front() == '/' || path.find("..") != std::string_view::npos) {
+    return fail(Code::invalid, "simulated disk: not a path inside the data folder: " + std::string(path));
+  }
+  const NodePtr folder = find(parent_of(path));
+  if (folder == nullptr || !folder->folder) return missing(parent_of(path));
+  return {};
+}
+
+void SimDisk::change_name(std::string path, NodePtr node, std::string from) {
+  const NodePtr replaced = find(path);
+  if (replaced != nullptr && replaced != node) used_ -= replaced->now.size();
+  NameChange change{std::move(path), std::move(node), std::move(from)};
+  apply(names_, change);
+  name_changes_.push_back(std::move(change));
+}
+
+Result<std::unique_ptr<File>> SimDisk::open(std::string_view path, OpenMode mode) {
+  const std::lock_guard hold(mutex_);
+  SEREUS_TRY(check_power());
+  NodePtr node = find(path);
+  if (node != nullptr && node->folder) return fail(Code::invalid, "simulated disk: a folder: " + std::string(path));
+  if (node != nullptr && mode == OpenMode::create_new) return fail(Code::exists, "simulated disk: file exists");
+  if (node == nullptr) {
+    if (mode == OpenMode::read || mode == OpenMode::read_write) return missing(path);
+    SEREUS_TRY(check_new_name(path));
+    bool crash_in_it = false;
+    SEREUS_TRY(begin_operation(&crash_in_it));
+    node = std::make_shared<Node>();
+    change_name(std::string(path), node);
+    SEREUS_TRY(finish(crash_in_it));
+  }
+  return std::unique_ptr<File>(std::make_unique<OpenFile>(*this, std::move(node), mode != OpenMode::read));
+}
+
+bool SimDisk::exists(std::string_view path) {
+  const std::lock_guard hold(mutex_);
+  return powered_ && find(path) != nullptr;
+}
+
+Status SimDisk::remove(std::string_view path) {
+  const std::lock_guard hold(mutex_);
+  SEREUS_TRY(check_power());
+  const NodePtr node = find(path);
+  if (node == nullptr) return {};
+  if (node->folder) return fail(Code::invalid, "simulated disk: a folder: " + std::string(path));
+  bool crash_in_it = false;
+  SEREUS_TRY(begin_operation(&crash_in_it));
+  change_name(std::string(path), nullptr);
+  return finish(crash_in_it);
+}
+
+Status SimDisk::remove_tree(std::string_view path) {
+  const std::lock_guard hold(mutex_);
+  SEREUS_TRY(check_power());
+  if (path.empty()) return fail(Code::invalid, "simulated disk: the data folder itself is not removed");
+  std::vector<std::string> doomed;
+  for (auto it = names_.lower_bound(path); it != names_.end() && it->first.starts_with(path); ++it) {
+    if (it->first == path || is_below(it->first, path)) doomed.push_back(it->first);
+  }
+  for (auto it = doomed.rbegin(); it != doomed.rend(); ++it) {  // what is inside first
+    bool crash_in_it = false;
+    SEREUS_TRY(begin_operation(&crash_in_it));
+    change_name(*it, nullptr);
+    SEREUS_TRY(finish(crash_in_it));
+  }
+  return {};
+}
+
+Status SimDisk::rename(std::string_view from, std::string_view to) {
+  const std::lock_guard hold(mutex_);
+  SEREUS_TRY(check_power());
+  const NodePtr node = find(from);
+  if (node == nullptr || from.empty()) return missing(from);
+  SEREUS_TRY(check_new_name(to));
+  const NodePtr replaced = find(to);
+  if (replaced == node) return {};
+  if (is_below(to, from)) return fail(Code::invalid, "simulated disk: a folder cannot move into itself");
+  if (replaced != nullptr && (replaced->folder || node->folder)) return fail(Code::exists, "simulated disk: exists");
+  bool crash_in_it = false;
+  SEREUS_TRY(begin_operation(&crash_in_it));
+  change_name(std::string(to), node, std::string(from));
+  return finish(crash_in_it);
+}
+
+Status SimDisk::make_folder(std::string_view path) {
+  const std::lock_guard hold(mutex_);
+  SEREUS_TRY(check_power());
+  for (size_t end = path.find('/');; end = path.find('/', end + 1)) {
+    const std::string part(path.substr(0, end));
+    const NodePtr node = find(part);
+    if (node != nullptr && !node->folder) return fail(Code::exists, "simulated disk: a file has that name: " + part);
+    if (node == nullptr) {
+      SEREUS_TRY(check_new_name(part));
+      bool crash_in_it = false;
+      SEREUS_TRY(begin_operation(&crash_in_it));
+      auto folder = std::make_shared<Node>();
+      folder->folder = true;
+      folder->print = random_.next_u64() | 1;
+      change_name(part, std::move(folder));
+      SEREUS_TRY(finish(crash_in_it));
+    }
+    if (end == std::string_view::npos) return {};
+  }
+}
+
+Status SimDisk::sync_folder(std::string_view path) {
+  const std::lock_guard hold(mutex_);
+  SEREUS_TRY(check_power());
+  const NodePtr folder = find(path);
+  if (folder == nullptr || !folder->folder) return missing(path);
+  bool crash_in_it = false;
+  SEREUS_TRY(begin_operation(&crash_in_it));
+  SEREUS_TRY(finish(crash_in_it));
+  if (faults_.sync_lies || drawn(faults_.sync_lost_ppm)) return {};
+  if (drawn(faults_.sync_failed_ppm)) return fail(Code::io, "simulated disk: sync failed");
+  // A rename between folders rests on what came before it in the other one: then all up to it becomes durable.
+  size_t all_up_to = 0;
+  for (size_t i = 0; i < name_changes_.size(); ++i) {
+    const NameChange& change = name_changes_[i];
+    if (change.from.empty() || parent_of(change.from) == parent_of(change.path)) continue;
+    if (parent_of(change.path) == path || parent_of(change.from) == path) all_up_to = i + 1;
+  }
+  std::vector<NameChange> left;
+  for (size_t i = 0; i < name_changes_.size(); ++i) {
+    NameChange& change = name_changes_[i];
+    if (i < all_up_to || parent_of(change.path) == path) {
+      apply(durable_names_, change);
+    } else {
+      left.push_back(std::move(change));
+    }
+  }
+  name_changes_ = std::move(left);
+  return {};
+}
+
+Result<std::vector<std::string>> SimDisk::list(std::string_view path) {
+  const std::lock_guard hold(mutex_);
+  SEREUS_TRY(check_power());
+  const NodePtr folder = find(path);
+  if (folder == nullptr || !folder->folder) return missing(path);
+  std::vector<std::string> names;
+  for (const auto& [name, node] : names_) {
+    if (!name.empty() && parent_of(name) == path) names.push_back(name.substr(path.empty() ? 0 : path.size() + 1));
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Result<std::unique_ptr<FileLock>> SimDisk::lock(std::string_view path) {
+  const std::lock_guard hold(mutex_);
+  SEREUS_TRY(check_power());
+  if (!locks_.emplace(std::string(path), true).second) {
+    return fail(Code::busy, "another process (pid 1) has this data folder open");
+  }
+  return std::unique_ptr<FileLock>(std::make_unique<HeldLock>(*this, std::string(path)));
+}
+
+uint64_t SimDisk::fingerprint(std::string_view path) {
+  const std::lock_guard hold(mutex_);
+  const NodePtr node = find(path);
+  return node == nullptr ? 0 : node->print;
+}
+
+Result<uint64_t> SimDisk::free_bytes() {
+  const std::lock_guard hold(mutex_);
+  SEREUS_TRY(check_power());
+  return faults_.capacity > used_ ? faults_.capacity - used_ : 0;
+}
+
+// ---- Looking inside -----------------------------------------------------------------------------------------------
+
+void SimDisk::flip_bit(std::string_view path, uint64_t offset, unsigned bit) {
+  const std::lock_guard hold(mutex_);
+  const NodePtr node = find(path);
+  SEREUS_ASSERT(node != nullptr && offset < node->now.size());
+  const auto mask = static_cast<uint8_t>(1u << (bit % 8));
+  node->now[static_cast<size_t>(offset)] ^= mask;
+  if (offset < node->durable.size()) node->durable[static_cast<size_t>(offset)] ^= mask;
+}
+
+Bytes SimDisk::contents(std::string_view path) const {
+  const std::lock_guard hold(mutex_);
+  const NodePtr node = find(path);
+  return node == nullptr ? Bytes{} : node->now;
+}
+
+void SimDisk::set_contents(std::string_view path, ByteView bytes) {
+  const std::lock_guard hold(mutex_);
+  NodePtr node = find(path);
+  if (node == nullptr) node = std::make_shared<Node>();
+  used_ -= node->now.size();
+  used_ += bytes.size();
+  node->now = node->durable = to_bytes(bytes);
+  node->changes.clear();
+  node->change_bytes = 0;
+  names_[std::string(path)] = node;
+  durable_names_[std::string(path)] = node;
+}
+
+uint64_t SimDisk::unsynced_bytes() const {
+  const std::lock_guard hold(mutex_);
+  uint64_t bytes = 0;
+  for (const auto& [path, node] : names_) bytes += node->change_bytes;
+  return bytes;
+}
+
+uint64_t SimDisk::hash() const {
+  const std::lock_guard hold(mutex_);
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const auto& [path, node] : names_) {
+    hash = mix(hash, as_bytes(path));
+    hash = mix(hash, node->now);
+  }
+  return hash;
+}
+
+}  // namespace sereus::sim

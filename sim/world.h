@@ -1,0 +1,44 @@
+// One simulated run: virtual time, a network and some machines, all drawn from one seed.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sim/sim_machine.h"
+
+namespace sereus::sim {
+
+class World {
+ public:
+  World(uint64_t seed, size_t machines);
+
+  // Runs until `done` says so; false when `timeout_us` of virtual time passed before.
+  bool run_until(const std::function<bool()>& done, uint64_t timeout_us);
+  void run_for(uint64_t duration_us);
+  // Submits and runs until its DONE; the event's status is `timeout` when none came.
+  node::Event call(SimMachine& machine, node::Request request, uint64_t timeout_us = 60'000'000);
+
+  uint64_t trace() const;
+
+  Scheduler scheduler;
+  SimRandom random;
+  StreamNetwork network;
+  std::vector<std::unique_ptr<SimMachine>> machines;
+};
+
+// What a run came to. Empty violation: all oracles held.
+struct Outcome {
+  std::string violation;
+  uint64_t trace = 0;
+  uint64_t virtual_us = 0;
+  uint64_t writes_acknowledged = 0;
+  uint64_t crashes = 0;
+};
+
+// The main job with everything that goes wrong: invited machines share a store, write the same keys and their own while
+// links are cut, clocks are skewed and jump, processes stop and power is lost in the middle of disk operations.
+Outcome run_story(uint64_t seed);
+
+}  // namespace sereus::sim

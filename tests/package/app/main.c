@@ -1,0 +1,7 @@
+#include <sereus.h>
+#include <stdio.h>
+
+int main(void) {
+  printf("%s\n", sereus_version());
+  return 0;
+}
