@@ -31,7 +31,7 @@ struct FixedId {
   bool is_zero() const {
     return std::all_of(bytes.begin(), bytes.end(), [](uint8_t b) { return b == 0; });
   }
-  friend auto operator<=>(const FixedId&, const FixedId&) = default;
+  friend std::strong_ordering operator<=>(const FixedId&, const FixedId&) = default;
 };
 
 using StoreId = FixedId<struct StoreIdTag, 16>;          // UUID-sized name of a store

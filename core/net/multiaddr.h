@@ -38,7 +38,7 @@ class Multiaddr {
   struct Part {
     AddrCode code{};
     Bytes value;  // as in the binary form, without a length prefix
-    friend auto operator<=>(const Part&, const Part&) = default;
+    friend std::strong_ordering operator<=>(const Part&, const Part&) = default;
   };
 
   Multiaddr() = default;
@@ -60,7 +60,7 @@ class Multiaddr {
   Multiaddr with_peer_id(const PeerId& peer) const;
   Multiaddr without_peer_id() const;
 
-  friend auto operator<=>(const Multiaddr&, const Multiaddr&) = default;
+  friend std::strong_ordering operator<=>(const Multiaddr&, const Multiaddr&) = default;
 
  private:
   std::vector<Part> parts_;

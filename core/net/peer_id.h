@@ -29,7 +29,7 @@ class PeerId {
   std::optional<DeviceKey> device_key() const;
   std::string to_string() const;  // base58btc
   std::string to_cid() const;     // CIDv1, base32
-  friend auto operator<=>(const PeerId&, const PeerId&) = default;
+  friend std::strong_ordering operator<=>(const PeerId&, const PeerId&) = default;
 
  private:
   Bytes multihash_;

@@ -1,6 +1,7 @@
 // What all parts of a node share: its ports, the present time, jobs under way, and the operations that still owe a DONE.
 #pragma once
 
+#include <compare>
 #include <functional>
 #include <map>
 #include <string>
@@ -18,11 +19,11 @@ inline uint64_t wall_ms(const Times& now) {
   return now.wall_us <= 0 ? 0 : static_cast<uint64_t>(now.wall_us) / kMicrosPerMilli;
 }
 
-// An operation as its origin named it.
+// An operation as its origin named it. Passed by value: its holder is often gone before the operation is.
 struct OpRef {
   uint32_t origin = 0;
   uint64_t op = 0;
-  friend auto operator<=>(const OpRef&, const OpRef&) = default;
+  friend std::strong_ordering operator<=>(const OpRef&, const OpRef&) = default;
 };
 
 class NodeContext {
@@ -46,24 +47,24 @@ class NodeContext {
 
   // ---- Operations: each gets exactly one DONE ----------------------------------------------------------------------
   // `cancel` is called at most once, by cancel(); it must end in complete().
-  void begin(const OpRef& ref, std::function<void()> cancel = {}) { operations_[ref] = std::move(cancel); }
-  bool pending(const OpRef& ref) const { return operations_.contains(ref); }
+  void begin(OpRef ref, std::function<void()> cancel = {}) { operations_[ref] = std::move(cancel); }
+  bool pending(OpRef ref) const { return operations_.contains(ref); }
   // Ignored when the operation is over already.
-  void complete(const OpRef& ref, Event event) {
+  void complete(OpRef ref, Event event) {
     if (operations_.erase(ref) == 0) return;
     event.kind = EventKind::done;
     event.origin = ref.origin;
     event.op = ref.op;
     ports.events->emit(std::move(event));
   }
-  void complete(const OpRef& ref, const Status& status) {
+  void complete(OpRef ref, const Status& status) {
     Event event;
     event.status = status.code();
     if (!status.ok()) event.detail = status.error().detail;
     complete(ref, std::move(event));
   }
   // False when there is no such operation. One that cannot be cancelled any more goes on.
-  bool cancel(const OpRef& ref) {
+  bool cancel(OpRef ref) {
     const auto found = operations_.find(ref);
     if (found == operations_.end()) return false;
     if (const auto cancel = std::exchange(found->second, nullptr)) cancel();

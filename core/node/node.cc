@@ -232,7 +232,7 @@ void NodeImpl::answer_all(Code code, std::string_view detail) {
   syncs_.clear();
   std::vector<OpRef> left;
   for (const auto& [ref, cancel] : context_.all_operations()) left.push_back(ref);
-  for (const OpRef& ref : left) context_.complete(ref, fail(code, std::string(detail)));
+  for (OpRef ref : left) context_.complete(ref, fail(code, std::string(detail)));
 }
 
 // Ends the network, then the stores, data stores before their roots, then the database. `then` runs last.
@@ -243,7 +243,7 @@ void NodeImpl::shut_down(std::function<void()> then) {
   for (const auto& [ref, sync] : syncs_) waiting.push_back(ref);
   joins_.clear();
   syncs_.clear();
-  for (const OpRef& ref : waiting) context_.complete(ref, fail(Code::cancelled, "the node is closing"));
+  for (OpRef ref : waiting) context_.complete(ref, fail(Code::cancelled, "the node is closing"));
   go_offline();
   close_stores();
 }
@@ -277,7 +277,7 @@ void NodeImpl::close_stores() {
   }
 }
 
-void NodeImpl::suspend(const OpRef& ref) {
+void NodeImpl::suspend(OpRef ref) {
   stage_ = Stage::suspending;
   shut_down([this, ref] {
     if (stage_ == Stage::closing) return refuse(ref, Code::cancelled, "the node is closing");
@@ -288,7 +288,7 @@ void NodeImpl::suspend(const OpRef& ref) {
   });
 }
 
-void NodeImpl::resume(const OpRef& ref) {
+void NodeImpl::resume(OpRef ref) {
   if (stage_ != Stage::suspended) return context_.complete(ref, fail(Code::invalid, "the node is not suspended"));
   const Status opened = open_folder();
   if (opened.ok()) {

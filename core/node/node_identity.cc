@@ -45,7 +45,7 @@ Status NodeImpl::adopt_identity(Keystore keystore, std::string_view name) {
   return {};
 }
 
-void NodeImpl::identity_create(const OpRef& ref, Request& request) {
+void NodeImpl::identity_create(OpRef ref, Request& request) {
   if (keystore_) return refuse(ref, Code::exists, "this data folder has an identity already");
   if (has_stores_) {
     return refuse(ref, Code::corrupt,
@@ -152,7 +152,7 @@ void NodeImpl::adopt_attachment(ByteView attachment) {
   }
 }
 
-void NodeImpl::identity_backup(const OpRef& ref, Request& request) {
+void NodeImpl::identity_backup(OpRef ref, Request& request) {
   if (request.x.empty()) return refuse(ref, Code::passphrase, "a backup needs a passphrase of its own");
   if (keystore_busy_) return refuse(ref, Code::busy, "the keystore is in use; try again");
   keystore_busy_ = true;
@@ -171,7 +171,7 @@ void NodeImpl::identity_backup(const OpRef& ref, Request& request) {
       });
 }
 
-void NodeImpl::identity_restore(const OpRef& ref, Request& request) {
+void NodeImpl::identity_restore(OpRef ref, Request& request) {
   if (keystore_)
     return refuse(ref, Code::exists, "this data folder has an identity already; restore into an empty one");
   if (keystore_busy_) return refuse(ref, Code::busy, "an identity is being made");
@@ -212,7 +212,7 @@ void NodeImpl::identity_restore(const OpRef& ref, Request& request) {
       });
 }
 
-void NodeImpl::passphrase_change(const OpRef& ref, Request& request) {
+void NodeImpl::passphrase_change(OpRef ref, Request& request) {
   if (keystore_busy_) return refuse(ref, Code::busy, "the keystore is in use; try again");
   if (!protected_ && !request.x.empty()) return refuse(ref, Code::passphrase, "the keystore has no passphrase yet");
   keystore_busy_ = true;
@@ -234,7 +234,7 @@ void NodeImpl::passphrase_change(const OpRef& ref, Request& request) {
 // ---- Erasing --------------------------------------------------------------------------------------------------------
 
 // Keys first: without them the rest is public text or ciphertext.
-void NodeImpl::erase(const OpRef& ref, Request& request) {
+void NodeImpl::erase(OpRef ref, Request& request) {
   if (as_text(request.x) != kEraseConfirmation) {
     return refuse(ref, Code::invalid, "to erase this data folder, confirm with the words: erase everything");
   }
@@ -243,7 +243,7 @@ void NodeImpl::erase(const OpRef& ref, Request& request) {
   shut_down([this, ref] { erase_files(ref); });
 }
 
-void NodeImpl::erase_files(const OpRef& ref) {
+void NodeImpl::erase_files(OpRef ref) {
   keystore_.reset();
   protected_ = false;
   name_.clear();

@@ -128,29 +128,29 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   void close_stores();
   void publish();
   uint64_t next_deadline() const;
-  void suspend(const OpRef& ref);
-  void resume(const OpRef& ref);
+  void suspend(OpRef ref);
+  void resume(OpRef ref);
   void finish_close();
   void answer_all(Code code, std::string_view detail);
 
   // node_requests.cc
-  void dispatch(const OpRef& ref, Request& request);
-  bool dispatch_identity(const OpRef& ref, Request& request);
-  void dispatch_store(const OpRef& ref, Request& request);
-  void dispatch_peer(const OpRef& ref, Request& request);
-  void refuse(const OpRef& ref, Code code, std::string detail);
+  void dispatch(OpRef ref, Request& request);
+  bool dispatch_identity(OpRef ref, Request& request);
+  void dispatch_store(OpRef ref, Request& request);
+  void dispatch_peer(OpRef ref, Request& request);
+  void refuse(OpRef ref, Code code, std::string detail);
   // The usable store a request names, or a refusal.
-  StoreSlot* wanted_store(const OpRef& ref, uint64_t handle);
+  StoreSlot* wanted_store(OpRef ref, uint64_t handle);
 
   // node_identity.cc
   Status open_identity(ByteView passphrase);
   Status adopt_identity(Keystore keystore, std::string_view name);
-  void identity_create(const OpRef& ref, Request& request);
-  void identity_backup(const OpRef& ref, Request& request);
-  void identity_restore(const OpRef& ref, Request& request);
-  void passphrase_change(const OpRef& ref, Request& request);
-  void erase(const OpRef& ref, Request& request);
-  void erase_files(const OpRef& ref);
+  void identity_create(OpRef ref, Request& request);
+  void identity_backup(OpRef ref, Request& request);
+  void identity_restore(OpRef ref, Request& request);
+  void passphrase_change(OpRef ref, Request& request);
+  void erase(OpRef ref, Request& request);
+  void erase_files(OpRef ref);
   KeystoreOptions keystore_options() const;
   Bytes encode_attachment() const;
   void adopt_attachment(ByteView attachment);
@@ -168,12 +168,12 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   StoreSlot* own_root();
   void with_root(uint64_t handle, std::function<void(Result<StoreSlot*>)> then);
   void found_root();
-  void store_create(const OpRef& ref, Request& request);
-  void declare_store(const OpRef& ref, StoreSlot& root, std::string name);
-  void store_delete(const OpRef& ref, StoreSlot& slot);
-  void store_drop(const OpRef& ref, Request& request);
-  void store_write(const OpRef& ref, StoreSlot& slot, Request& request);
-  void store_verify(const OpRef& ref, StoreSlot& slot);
+  void store_create(OpRef ref, Request& request);
+  void declare_store(OpRef ref, StoreSlot& root, std::string name);
+  void store_delete(OpRef ref, StoreSlot& slot);
+  void store_drop(OpRef ref, Request& request);
+  void store_write(OpRef ref, StoreSlot& slot, Request& request);
+  void store_verify(OpRef ref, StoreSlot& slot);
   void save_store(const LocalStore& local);
   void emit_store(uint32_t what, StoreSlot& slot);
   void store_moved(StoreSlot& slot, const std::vector<store::AuthorTip>& tips) override;
@@ -181,12 +181,12 @@ class NodeImpl final : public Node, public StoreSlotOwner {
                       const Status& outcome) override;
 
   // node_peers.cc
-  void invite_create(const OpRef& ref, Request& request);
-  void issue_invite(const OpRef& ref, StoreSlot& root, const Request& request);
-  void invite_revoke(const OpRef& ref, Request& request);
-  void peer_remove(const OpRef& ref, Request& request);
-  void remove_from(const OpRef& ref, StoreSlot& root, const DeviceKey& device, std::shared_ptr<size_t> left);
-  void peer_add_address(const OpRef& ref, Request& request);
+  void invite_create(OpRef ref, Request& request);
+  void issue_invite(OpRef ref, StoreSlot& root, const Request& request);
+  void invite_revoke(OpRef ref, Request& request);
+  void peer_remove(OpRef ref, Request& request);
+  void remove_from(OpRef ref, StoreSlot& root, const DeviceKey& device, std::shared_ptr<size_t> left);
+  void peer_add_address(OpRef ref, Request& request);
   void remember_address(const DeviceKey& device, const std::string& address);
   Peer& peer_of(const DeviceKey& device);
   const Member* member_of(const DeviceKey& device) const;
@@ -222,7 +222,7 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   void close_connection(net::ConnectionId connection, Code reason);
 
   // node_join.cc
-  void join(const OpRef& ref, Request& request);
+  void join(OpRef ref, Request& request);
   bool join_step(JoinOp& op);
   void join_dial_next(JoinOp& op);
   void join_ask(JoinOp& op);
@@ -250,7 +250,7 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   void note_synced(Session& session);
   void sessions_step();
   void emit_progress(const Session& session);
-  void sync(const OpRef& ref, Request& request);
+  void sync(OpRef ref, Request& request);
   bool sync_step(SyncOp& op);
   bool sync_done_with(SyncOp& op, const DeviceKey& device);
   void syncs_step();

@@ -22,7 +22,7 @@ ByteView view_of(const Vector* vector) {
 
 // ---- The joining side -------------------------------------------------------------------------------------------------
 
-void NodeImpl::join(const OpRef& ref, Request& request) {
+void NodeImpl::join(OpRef ref, Request& request) {
   Result<Invite> invite = invite_from_text(as_text(request.x));
   if (!invite.ok()) return context_.complete(ref, invite.error());
   if (invite->issuer == own_device())

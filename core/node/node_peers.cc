@@ -135,7 +135,7 @@ void NodeImpl::remember_address(const DeviceKey& device, const std::string& addr
   publish_due_ = true;
 }
 
-void NodeImpl::peer_add_address(const OpRef& ref, Request& request) {
+void NodeImpl::peer_add_address(OpRef ref, Request& request) {
   const auto peer_id = net::PeerId::parse(as_text(request.x));
   const auto device = peer_id ? peer_id->device_key() : std::nullopt;
   if (!device) return refuse(ref, Code::invalid, "this is not a peer id of a Sereus device");
@@ -157,7 +157,7 @@ void NodeImpl::peer_add_address(const OpRef& ref, Request& request) {
 
 // ---- Invites ----------------------------------------------------------------------------------------------------------
 
-void NodeImpl::invite_create(const OpRef& ref, Request& request) {
+void NodeImpl::invite_create(OpRef ref, Request& request) {
   if (request.a > static_cast<uint64_t>(Role::admin)) return refuse(ref, Code::invalid, "there is no such role");
   if (request.b > kInviteUsesMax) return refuse(ref, Code::invalid, "an invite cannot be used that often");
   if (!request.x.empty()) {
@@ -170,7 +170,7 @@ void NodeImpl::invite_create(const OpRef& ref, Request& request) {
   });
 }
 
-void NodeImpl::issue_invite(const OpRef& ref, StoreSlot& root, const Request& request) {
+void NodeImpl::issue_invite(OpRef ref, StoreSlot& root, const Request& request) {
   if (!root.root_state()->is_admin(own_device())) return refuse(ref, Code::denied, "only an admin may invite");
   drop_spent_invites();
   if (invites_.size() >= kInvitesMax) return refuse(ref, Code::again, "there are too many open invites; revoke some");
@@ -216,7 +216,7 @@ void NodeImpl::drop_spent_invites() {
   }
 }
 
-void NodeImpl::invite_revoke(const OpRef& ref, Request& request) {
+void NodeImpl::invite_revoke(OpRef ref, Request& request) {
   const std::string_view text = as_text(request.x);
   std::optional<Hash> wanted;
   if (const auto invite = invite_from_text(text); invite.ok()) wanted = invite_token_hash(invite->token);
@@ -236,7 +236,7 @@ void NodeImpl::invite_revoke(const OpRef& ref, Request& request) {
 
 // ---- Removal ------------------------------------------------------------------------------------------------------------
 
-void NodeImpl::peer_remove(const OpRef& ref, Request& request) {
+void NodeImpl::peer_remove(OpRef ref, Request& request) {
   const auto peer_id = net::PeerId::parse(as_text(request.x));
   const auto device = peer_id ? peer_id->device_key() : std::nullopt;
   if (!device) return refuse(ref, Code::invalid, "this is not a peer id of a Sereus device");
@@ -257,7 +257,7 @@ void NodeImpl::peer_remove(const OpRef& ref, Request& request) {
 }
 
 // The removal names the last entry of each of the device's authors that counts: what it writes, or backdates, later does not.
-void NodeImpl::remove_from(const OpRef& ref, StoreSlot& root, const DeviceKey& device, std::shared_ptr<size_t> left) {
+void NodeImpl::remove_from(OpRef ref, StoreSlot& root, const DeviceKey& device, std::shared_ptr<size_t> left) {
   std::vector<std::pair<StoreId, std::shared_ptr<StoreWriter>>> guarded;
   for (auto& [handle, slot] : slots_) {
     if (slot->root() == root.id() && slot->usable()) guarded.emplace_back(slot->id(), slot->writer());

@@ -26,7 +26,7 @@ void wipe_secrets(Request& request) {
 
 }  // namespace
 
-void NodeImpl::refuse(const OpRef& ref, Code code, std::string detail) {
+void NodeImpl::refuse(OpRef ref, Code code, std::string detail) {
   context_.complete(ref, fail(code, std::move(detail)));
 }
 
@@ -55,10 +55,10 @@ void NodeImpl::forget_origin(uint32_t origin, const Times& now) {
   for (const auto& [ref, cancel] : context_.all_operations()) {
     if (ref.origin == origin) its.push_back(ref);
   }
-  for (const OpRef& ref : its) context_.cancel(ref);
+  for (OpRef ref : its) context_.cancel(ref);
 }
 
-void NodeImpl::dispatch(const OpRef& ref, Request& request) {
+void NodeImpl::dispatch(OpRef ref, Request& request) {
   if (dispatch_identity(ref, request)) {
     wipe_secrets(request);
     return;
@@ -85,7 +85,7 @@ void NodeImpl::dispatch(const OpRef& ref, Request& request) {
   }
 }
 
-bool NodeImpl::dispatch_identity(const OpRef& ref, Request& request) {
+bool NodeImpl::dispatch_identity(OpRef ref, Request& request) {
   switch (request.kind) {
     case RequestKind::identity_create:
       identity_create(ref, request);
@@ -107,7 +107,7 @@ bool NodeImpl::dispatch_identity(const OpRef& ref, Request& request) {
   }
 }
 
-StoreSlot* NodeImpl::wanted_store(const OpRef& ref, uint64_t handle) {
+StoreSlot* NodeImpl::wanted_store(OpRef ref, uint64_t handle) {
   StoreSlot* slot = slot_of_handle(handle);
   if (slot == nullptr) {
     refuse(ref, Code::not_found, "there is no such store; list-stores shows those there are");
@@ -124,7 +124,7 @@ StoreSlot* NodeImpl::wanted_store(const OpRef& ref, uint64_t handle) {
   return slot;
 }
 
-void NodeImpl::dispatch_store(const OpRef& ref, Request& request) {
+void NodeImpl::dispatch_store(OpRef ref, Request& request) {
   switch (request.kind) {
     case RequestKind::store_create:
       return store_create(ref, request);
@@ -153,7 +153,7 @@ void NodeImpl::dispatch_store(const OpRef& ref, Request& request) {
   slot->watch(ref, std::move(request.x), request.a, request.b);
 }
 
-void NodeImpl::dispatch_peer(const OpRef& ref, Request& request) {
+void NodeImpl::dispatch_peer(OpRef ref, Request& request) {
   switch (request.kind) {
     case RequestKind::invite_create:
       return invite_create(ref, request);

@@ -210,7 +210,7 @@ void NodeImpl::found_root() {
 
 // ---- Requests ---------------------------------------------------------------------------------------------------------
 
-void NodeImpl::store_create(const OpRef& ref, Request& request) {
+void NodeImpl::store_create(OpRef ref, Request& request) {
   const std::string name = to_string(ByteView(request.x));
   if (name.empty() || name.size() > kNameSizeMax || !valid_utf8(request.x)) {
     return refuse(ref, Code::invalid, "a store needs a name of 1 to 256 bytes of UTF-8");
@@ -221,7 +221,7 @@ void NodeImpl::store_create(const OpRef& ref, Request& request) {
   });
 }
 
-void NodeImpl::declare_store(const OpRef& ref, StoreSlot& root, std::string name) {
+void NodeImpl::declare_store(OpRef ref, StoreSlot& root, std::string name) {
   if (!root.root_state()->is_admin(own_device())) {
     return refuse(ref, Code::denied, "only an admin of the root store may create stores in it");
   }
@@ -249,7 +249,7 @@ void NodeImpl::declare_store(const OpRef& ref, StoreSlot& root, std::string name
   });
 }
 
-void NodeImpl::store_delete(const OpRef& ref, StoreSlot& slot) {
+void NodeImpl::store_delete(OpRef ref, StoreSlot& slot) {
   if (slot.is_root()) return refuse(ref, Code::invalid, "a root store cannot be deleted; delete the stores in it");
   if (slot.local().archived) return refuse(ref, Code::archived, "the store is deleted already");
   StoreSlot* root = root_of(slot);
@@ -264,7 +264,7 @@ void NodeImpl::store_delete(const OpRef& ref, StoreSlot& slot) {
   root->start_work();
 }
 
-void NodeImpl::store_drop(const OpRef& ref, Request& request) {
+void NodeImpl::store_drop(OpRef ref, Request& request) {
   StoreSlot* slot = slot_of_handle(request.store);
   if (slot == nullptr) return refuse(ref, Code::not_found, "there is no such store");
   if (!slot->local().archived)
@@ -289,7 +289,7 @@ void NodeImpl::store_drop(const OpRef& ref, Request& request) {
   });
 }
 
-void NodeImpl::store_write(const OpRef& ref, StoreSlot& slot, Request& request) {
+void NodeImpl::store_write(OpRef ref, StoreSlot& slot, Request& request) {
   if (slot.is_root())
     return refuse(ref, Code::denied, "a root store is written by Sereus itself; create a store in it");
   if (slot.local().archived) return refuse(ref, Code::archived, "the store was deleted and is read-only");
@@ -318,7 +318,7 @@ void NodeImpl::store_write(const OpRef& ref, StoreSlot& slot, Request& request) 
   slot.start_work();
 }
 
-void NodeImpl::store_verify(const OpRef& ref, StoreSlot& slot) {
+void NodeImpl::store_verify(OpRef ref, StoreSlot& slot) {
   auto verified = std::make_shared<Status>();
   context_.run(
       JobQueue::writer, [verified, writer = slot.writer()] { *verified = writer->store->verify(); },

@@ -240,7 +240,7 @@ void NodeImpl::sessions_step() {
 
 // ---- The sync operation -----------------------------------------------------------------------------------------------
 
-void NodeImpl::sync(const OpRef& ref, Request& request) {
+void NodeImpl::sync(OpRef ref, Request& request) {
   if (!host_) return refuse(ref, Code::unreachable, "this node is offline; go online to sync");
   SyncOp op;
   op.ref = ref;

@@ -68,7 +68,7 @@ void StoreSlot::write(std::optional<OpRef> ref, store::Transaction transaction, 
   pending_.push_back(std::move(write));
 }
 
-bool StoreSlot::withdraw(const OpRef& ref) {
+bool StoreSlot::withdraw(OpRef ref) {
   const auto found =
       std::find_if(pending_.begin(), pending_.end(), [&](const PendingWrite& w) { return w.ref == ref; });
   if (found == pending_.end()) return false;
@@ -243,7 +243,7 @@ void StoreSlot::finish_ingest(std::vector<IngestBatch> batches, CommitOutcome& o
 
 // ---- Watching -------------------------------------------------------------------------------------------------------
 
-void StoreSlot::watch(const OpRef& ref, Bytes prefix, uint64_t epoch, uint64_t sequence) {
+void StoreSlot::watch(OpRef ref, Bytes prefix, uint64_t epoch, uint64_t sequence) {
   Watch watch;
   watch.ref = ref;
   watch.prefix = std::move(prefix);
@@ -261,7 +261,7 @@ void StoreSlot::watch(const OpRef& ref, Bytes prefix, uint64_t epoch, uint64_t s
   pump_watches();
 }
 
-void StoreSlot::end_watch(const OpRef& ref, Code code) {
+void StoreSlot::end_watch(OpRef ref, Code code) {
   if (watches_.erase(ref) == 0) return;
   context_.complete(ref, code == Code::ok ? Status() : Status(fail(code, "the watch has ended")));
 }
@@ -311,7 +311,7 @@ void StoreSlot::read_watch(Watch& watch) {
       });
 }
 
-void StoreSlot::finish_watch_read(const OpRef& ref, const Result<std::vector<store::Change>>& changes, uint64_t scanned,
+void StoreSlot::finish_watch_read(OpRef ref, const Result<std::vector<store::Change>>& changes, uint64_t scanned,
                                   uint64_t epoch) {
   const auto found = watches_.find(ref);
   if (found == watches_.end()) return;

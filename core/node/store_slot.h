@@ -104,14 +104,14 @@ class StoreSlot {
   using WriteDone = std::function<void(const Result<store::Written>&)>;
   void write(std::optional<OpRef> ref, store::Transaction transaction, WriteDone then);
   // Takes a pending write back; false when it is being written.
-  bool withdraw(const OpRef& ref);
+  bool withdraw(OpRef ref);
   void set_root_slot(StoreSlot* root) { root_slot_ = root; }
   // Verifies on the worker, then ingests. Bounded by the sessions that call it.
   void ingest(uint64_t session, store::ReceivedRange range, bool every_signature);
   void start_work();
 
-  void watch(const OpRef& ref, Bytes prefix, uint64_t epoch, uint64_t sequence);
-  void end_watch(const OpRef& ref, Code code);
+  void watch(OpRef ref, Bytes prefix, uint64_t epoch, uint64_t sequence);
+  void end_watch(OpRef ref, Code code);
   void end_watches(Code code);
   void pump_watches();
   size_t watch_count() const { return watches_.size(); }
@@ -157,7 +157,7 @@ class StoreSlot {
   void take_report(const store::CommitReport& report, CommitOutcome& outcome);
   void finish_close();
   void read_watch(Watch& watch);
-  void finish_watch_read(const OpRef& ref, const Result<std::vector<store::Change>>& changes, uint64_t scanned,
+  void finish_watch_read(OpRef ref, const Result<std::vector<store::Change>>& changes, uint64_t scanned,
                          uint64_t epoch);
   static void look_at_root(StoreWriter& writer, CommitOutcome& outcome);
   store::WriteOp introduction(const Keystore& keystore) const;

@@ -18,7 +18,7 @@ struct IpEndpoint {
   bool is_v6 = false;
   std::array<uint8_t, 16> address{};
   uint16_t port = 0;
-  friend auto operator<=>(const IpEndpoint&, const IpEndpoint&) = default;
+  friend std::strong_ordering operator<=>(const IpEndpoint&, const IpEndpoint&) = default;
 
   static IpEndpoint loopback_v4(uint16_t port) { return {false, {127, 0, 0, 1}, port}; }
 };

@@ -16,7 +16,7 @@ struct Hlc {
   // Order-preserving 63-bit form, as stored in the index.
   uint64_t packed() const { return (wall_ms << 16) | counter; }
   static Hlc unpack(uint64_t packed) { return {packed >> 16, static_cast<uint16_t>(packed & 0xffff)}; }
-  friend auto operator<=>(const Hlc&, const Hlc&) = default;
+  friend std::strong_ordering operator<=>(const Hlc&, const Hlc&) = default;
 };
 
 inline constexpr uint64_t kHlcWallMsMax = (uint64_t{1} << 47) - 1;

@@ -120,7 +120,7 @@ def test_the_passphrase_can_be_changed_while_the_daemon_runs(make_node):
     node.ok("status", SEREUS_PASSPHRASE="two")
 
 
-@pytest.mark.xfail(reason="pages and logs are encrypted at rest in a later item; see docs/operations.md", strict=False)
+@pytest.mark.xfail(reason="pages and logs are encrypted at rest in a later item; see docs/operations.md", strict=True)
 def test_no_plain_text_of_a_value_on_disk_with_a_passphrase(make_node):
     node = protected(make_node)
     secret = "a-very-recognisable-value-" * 20

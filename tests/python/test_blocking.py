@@ -336,7 +336,6 @@ def test_suspend_and_resume(open_node: OpenNode) -> None:
     with pytest.raises(sereus.Suspended):
         store.get("k")
     node.resume()
-    store = node.open_store("notes")
     assert store["k"] == b"v"
     store.put("k", "w", timeout=WAIT)
 
