@@ -41,6 +41,8 @@ add_library(sereus_flags INTERFACE)
 target_compile_options(sereus_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow
   $<$<COMPILE_LANGUAGE:CXX>:-Wno-missing-field-initializers>
+  # GCC 13 and later take an empty std::optional's payload for one that is destroyed unset.
+  $<$<AND:$<COMPILE_LANG_AND_ID:CXX,GNU>,$<VERSION_GREATER_EQUAL:$<CXX_COMPILER_VERSION>,13>>:-Wno-maybe-uninitialized>
   $<$<BOOL:${SEREUS_WERROR}>:-Werror>
   "-ffile-prefix-map=${PROJECT_SOURCE_DIR}/="
 )

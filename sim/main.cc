@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <cinttypes>
 #include <cstdio>
 #include <string>
 
@@ -66,12 +67,11 @@ bool parse_range(const std::string& text, uint64_t& first, uint64_t& last) {
 }
 
 int report(const Totals& totals, double seconds) {
-  std::printf("%llu seeds in %.1f s, %.0f times as fast as real time; %llu writes acknowledged, %llu crashes\n",
-              static_cast<unsigned long long>(totals.passed + totals.failed), seconds,
-              static_cast<double>(totals.virtual_us) / 1e6 / seconds, static_cast<unsigned long long>(totals.writes),
-              static_cast<unsigned long long>(totals.crashes));
-  std::printf("%llu passed, %llu failed\n", static_cast<unsigned long long>(totals.passed),
-              static_cast<unsigned long long>(totals.failed));
+  std::printf("%" PRIu64 " seeds in %.1f s, %.0f times as fast as real time; %" PRIu64 " writes acknowledged, %" PRIu64
+              " crashes\n",
+              totals.passed + totals.failed, seconds, static_cast<double>(totals.virtual_us) / 1e6 / seconds,
+              totals.writes, totals.crashes);
+  std::printf("%" PRIu64 " passed, %" PRIu64 " failed\n", totals.passed, totals.failed);
   return totals.failed == 0 ? 0 : 1;
 }
 

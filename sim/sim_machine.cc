@@ -47,7 +47,7 @@ SimMachine::SimMachine(size_t index, Scheduler& scheduler, StreamNetwork& networ
     : index_(index),
       scheduler_(scheduler),
       network_(network),
-      random_(random),
+      random_(std::move(random)),
       disk_random_(random_.fork("disk")),
       disk_(disk_random_),
       jobs_(scheduler, random_.fork("jobs"), [this] { wake(); }) {}

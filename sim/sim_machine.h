@@ -19,7 +19,7 @@ namespace sereus::sim {
 class SimJobs : public Jobs {
  public:
   SimJobs(Scheduler& scheduler, SimRandom random, std::function<void()> wake)
-      : scheduler_(scheduler), random_(random), wake_(std::move(wake)) {}
+      : scheduler_(scheduler), random_(std::move(random)), wake_(std::move(wake)) {}
   void submit(JobQueue queue, std::function<void()> work, std::function<void()> done) override;
   // The process is gone: nothing that waits will run.
   void forget_all();
@@ -31,7 +31,6 @@ class SimJobs : public Jobs {
   std::function<void()> wake_;
   uint64_t delay_max_us_ = 3'000;
   uint64_t free_us_[2] = {0, 0};
-  uint64_t last_done_us_ = 0;
   // Jobs live here, not in the scheduler, so that they can be dropped with the process.
   struct Job {
     std::function<void()> work;

@@ -52,8 +52,7 @@ struct Application {
 class Story {
  public:
   explicit Story(uint64_t seed)
-      : seed_(seed),
-        draws_(seed ^ 0x5707),
+      : draws_(seed ^ 0x5707),
         rates_(Rates::draw(draws_)),
         world_(seed, draws_.between(2, 4)),
         apps_(world_.machines.size()) {}
@@ -415,7 +414,6 @@ class Story {
     return true;
   }
 
-  uint64_t seed_;
   SimRandom draws_;
   Rates rates_;
   World world_;

@@ -24,7 +24,7 @@ class StreamNetwork {
   static constexpr size_t kWindow = 256 * 1024;    // bytes under way per stream and direction
   static constexpr uint64_t kDialTimeoutUs = 5'000'000;
 
-  StreamNetwork(Scheduler& scheduler, SimRandom random) : scheduler_(scheduler), random_(random) {}
+  StreamNetwork(Scheduler& scheduler, SimRandom random) : scheduler_(scheduler), random_(std::move(random)) {}
 
   // Link between two machines: cut or not; symmetric.
   void cut(size_t a, size_t b, bool cut);

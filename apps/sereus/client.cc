@@ -88,7 +88,7 @@ Done Client::wait(sereus_id op, const std::string& doing) {
 }
 
 Done Client::run(const std::string& doing, const Submit& how) {
-  const Done done = wait(submit(doing, how), doing);
+  Done done = wait(submit(doing, how), doing);
   if (done.status != SEREUS_OK) throw status_failure(doing, done.status, done.detail);
   return done;
 }

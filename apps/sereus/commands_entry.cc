@@ -280,14 +280,13 @@ int watch(Session& session, const WatchOptions& options) {
   if (options.from_start && !options.resume.empty()) {
     throw usage_failure("both --from-start and --resume were given", "give one of them");
   }
-  auto [epoch, sequence] =
-      options.resume.empty() ? std::pair<uint64_t, uint64_t>{0, 0} : parse_position(options.resume);
-  if (options.from_start) epoch = SEREUS_WATCH_ALL;
+  auto from = options.resume.empty() ? std::pair<uint64_t, uint64_t>{0, 0} : parse_position(options.resume);
+  if (options.from_start) from.first = SEREUS_WATCH_ALL;
   Client& client = session.client(Need::online);
   const sereus_id store = session.store(client);
   const Interruptible interruptible;
   const sereus_id op = client.submit("watch the store", [&](sereus_id* id) {
-    return sereus_store_watch(client.node(), store, bytes(prefix), epoch, sequence, id);
+    return sereus_store_watch(client.node(), store, bytes(prefix), from.first, from.second, id);
   });
   std::string resume = options.resume;
   uint64_t seen = 0;

@@ -265,7 +265,7 @@ std::string fish_script(const CLI::App& app) {
     }
     for (const CLI::Option* option : command.positionals) {
       const std::string values = fish_values(kind_of(option));
-      if (!values.empty()) out += "complete -c sereus" + condition + values + "\n";
+      if (!values.empty()) out.append("complete -c sereus").append(condition).append(values).append("\n");
     }
   }
   return out;

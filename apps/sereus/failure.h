@@ -14,8 +14,8 @@ inline constexpr int kExitUsage = 2;
 
 class Failure : public std::runtime_error {
  public:
-  Failure(std::string what, std::string advice, std::string status = "", int exit_code = kExitFailure)
-      : std::runtime_error(std::move(what)), advice_(std::move(advice)), status_(std::move(status)), exit_(exit_code) {}
+  Failure(const std::string& what, std::string advice, std::string status = "", int exit_code = kExitFailure)
+      : std::runtime_error(what), advice_(std::move(advice)), status_(std::move(status)), exit_(exit_code) {}
 
   const std::string& advice() const { return advice_; }
   const std::string& status() const { return status_; }  // "SEREUS_E_..." or "" when it is the command's own

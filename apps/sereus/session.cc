@@ -309,7 +309,7 @@ std::string Session::peer(Client& client, const std::string& argument) const {
   std::vector<std::string> fitting;
   for (size_t i = 0; i < sereus_rows_count(rows.get()); ++i) {
     const sereus_peer_info* info = sereus_rows_peer(rows.get(), i);
-    const std::string id = text(info->peer);
+    std::string id = text(info->peer);
     if (id == argument) return id;
     // All ids begin alike, so the end serves as a short name, too.
     const bool part = argument.size() >= 4 && (id.starts_with(argument) || id.ends_with(argument));

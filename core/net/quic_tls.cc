@@ -130,6 +130,7 @@ int TlsSession::on_certificate(int /*preverified*/, WOLFSSL_X509_STORE_CTX* stor
   // wolfSSL's own verdict is always "no signer known": every libp2p certificate is self-signed.
   auto* session = static_cast<TlsSession*>(store->userCtx);
   std::vector<ByteView> chain;
+  chain.reserve(static_cast<size_t>(store->totalCerts));
   for (int i = 0; i < store->totalCerts; ++i) chain.emplace_back(store->certs[i].buffer, store->certs[i].length);
   return session->check(chain) ? 1 : 0;
 }

@@ -41,10 +41,10 @@ Status NodeImpl::open_folder() {
   db_ = std::move(db);
   SEREUS_ASSIGN(name_, db_->name());
   SEREUS_ASSIGN(ports_, db_->ports());
-  SEREUS_ASSIGN(const auto local_stores, db_->stores());
-  has_stores_ = !local_stores.empty();
+  SEREUS_ASSIGN(const auto stores, db_->stores());
+  has_stores_ = !stores.empty();
   if (!keystore_) {
-    const Status identity = open_identity(config_.passphrase);
+    Status identity = open_identity(config_.passphrase);
     if (!config_.passphrase.empty()) crypto::wipe(config_.passphrase);
     config_.passphrase.clear();
     if (!identity.ok() && identity.code() != Code::no_identity) return identity;
@@ -57,7 +57,6 @@ Status NodeImpl::open_folder() {
     SEREUS_ASSIGN(const auto introductions, db_->introductions());
     for (const Introduction& introduction : introductions)
       introductions_.insert({introduction.root, introduction.device});
-    SEREUS_ASSIGN(const auto stores, db_->stores());
     // Roots first: data stores are guarded by them.
     for (const bool roots : {true, false}) {
       for (const LocalStore& local : stores) {

@@ -169,7 +169,7 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   void with_root(uint64_t handle, std::function<void(Result<StoreSlot*>)> then);
   void found_root();
   void store_create(OpRef ref, Request& request);
-  void declare_store(OpRef ref, StoreSlot& root, std::string name);
+  void declare_store(OpRef ref, StoreSlot& root, const std::string& name);
   void store_delete(OpRef ref, StoreSlot& slot);
   void store_drop(OpRef ref, Request& request);
   void store_write(OpRef ref, StoreSlot& slot, Request& request);

@@ -32,11 +32,11 @@ Status NodeImpl::go_online() {
     host_.reset();
     return last;
   }
-  const std::string peer = host_->peer_id().to_string();
+  const std::string suffix = "/p2p/" + host_->peer_id().to_string();
   for (const std::string& address : host_->listen_addresses()) {
     Event event;
     event.kind = EventKind::listening;
-    event.address = address + "/p2p/" + peer;
+    event.address = address + suffix;
     context_.emit(std::move(event));
   }
   for (auto& [device, known] : peers_) known.dial_at = context_.now.mono_us;
@@ -213,7 +213,9 @@ void NodeImpl::disconnect_peer(const DeviceKey& device) {
 
 void NodeImpl::disconnect_strangers() {
   std::vector<net::ConnectionId> late;
-  for (const auto& [id, connection] : connections_) {
+  for (const auto& entry : connections_) {
+    const net::ConnectionId id = entry.first;  // a name that the lambda can capture
+    const auto& connection = entry.second;
     if (belongs(connection.device) || context_.now.mono_us < connection.since + kStrangerUs) continue;
     const bool joining =
         std::any_of(joins_.begin(), joins_.end(), [&](const auto& j) { return j.second.connection == id; });

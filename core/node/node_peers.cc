@@ -274,7 +274,7 @@ void NodeImpl::remove_from(OpRef ref, StoreSlot& root, const DeviceKey& device, 
           }
         }
       },
-      [this, ref, cutoffs, device, root_id, left] {
+      [this, ref, cutoffs, device, root_id, left = std::move(left)] {
         StoreSlot* slot = slot_of(root_id);
         if (slot == nullptr || !slot->usable()) return refuse(ref, Code::closed, "the root store is closed");
         store::Transaction transaction;

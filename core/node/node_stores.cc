@@ -84,7 +84,7 @@ void NodeImpl::materialise(const LocalStore& local, std::function<void(const Sta
         opened->emplace(
             open_store(*context_.ports.files, *vfs_, *context_.ports.random, context_.ports.logger, options));
       },
-      [this, opened, local, then] {
+      [this, opened, local, then = std::move(then)] {
         materialising_.erase(local.id);
         if (!(*opened)->ok()) return then((*opened)->error());
         if (stage_ != Stage::running) {
@@ -175,7 +175,7 @@ void NodeImpl::with_root(uint64_t handle, std::function<void(Result<StoreSlot*>)
 // This node's own root: its id commits to the party, its first entry names this device as admin.
 void NodeImpl::found_root() {
   founding_root_ = true;
-  const auto finish = [this](Result<StoreSlot*> root) {
+  const auto finish = [this](const Result<StoreSlot*>& root) {
     founding_root_ = false;
     const auto waiting = std::exchange(waiting_for_root_, {});
     for (const auto& then : waiting) then(root);
@@ -221,7 +221,7 @@ void NodeImpl::store_create(OpRef ref, Request& request) {
   });
 }
 
-void NodeImpl::declare_store(OpRef ref, StoreSlot& root, std::string name) {
+void NodeImpl::declare_store(OpRef ref, StoreSlot& root, const std::string& name) {
   if (!root.root_state()->is_admin(own_device())) {
     return refuse(ref, Code::denied, "only an admin of the root store may create stores in it");
   }

@@ -219,10 +219,10 @@ void StoreSlot::start_ingest() {
         outcome->report = writer->store->ingest(std::move(*ranges), *root->authority, now, &outcome->refused);
         look_at_root(*writer, *outcome);
       },
-      [this, batches, outcome] { finish_ingest(std::move(*batches), *outcome); });
+      [this, batches, outcome] { finish_ingest(*batches, *outcome); });
 }
 
-void StoreSlot::finish_ingest(std::vector<IngestBatch> batches, CommitOutcome& outcome) {
+void StoreSlot::finish_ingest(const std::vector<IngestBatch>& batches, CommitOutcome& outcome) {
   working_ = false;
   const Result<store::CommitReport>& report = *outcome.report;
   if (report.ok()) take_report(*report, outcome);

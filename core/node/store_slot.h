@@ -95,7 +95,7 @@ class StoreSlot {
   const store::SyncSession::TipMap& tips() const { return opened_->tips; }
   const Digest& digest() const { return opened_->digest; }
   const std::vector<Hash>& authority_heads() const { return opened_->authority_heads; }
-  const std::shared_ptr<const RootState>& root_state() const { return opened_->root_state; }
+  std::shared_ptr<const RootState> root_state() const { return opened_->root_state; }
   const AuthorKey& author() const { return author_; }
 
   // ---- Work ---------------------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class StoreSlot {
   void start_ingest();
   void start_release();
   void finish_commit(std::vector<PendingWrite> batch, CommitOutcome& outcome);
-  void finish_ingest(std::vector<IngestBatch> batches, CommitOutcome& outcome);
+  void finish_ingest(const std::vector<IngestBatch>& batches, CommitOutcome& outcome);
   void take_report(const store::CommitReport& report, CommitOutcome& outcome);
   void finish_close();
   void read_watch(Watch& watch);
