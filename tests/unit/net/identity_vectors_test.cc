@@ -30,8 +30,8 @@ TEST(IdentityVectors, PeerIds) {
     EXPECT_EQ(public_key_protobuf(pair.device_key()), hex(item["public_key"]));
     const PeerId id = PeerId::from_device_key(pair.device_key());
     EXPECT_EQ(to_bytes(id.multihash()), hex(item["multihash"]));
-    EXPECT_EQ(id.to_string(), item["base58"]);
-    EXPECT_EQ(id.to_cid(), item["cid"]);
+    EXPECT_EQ(id.to_string(), item["base58"].get<std::string>());
+    EXPECT_EQ(id.to_cid(), item["cid"].get<std::string>());
     EXPECT_EQ(PeerId::parse(item["base58"].get<std::string>()), id);
     EXPECT_EQ(PeerId::parse(item["cid"].get<std::string>()), id);
     EXPECT_EQ(PeerId::from_multihash(hex(item["multihash"])), id);
@@ -65,7 +65,7 @@ TEST(IdentityVectors, Multiaddrs) {
     const auto parsed = Multiaddr::parse(item["text"].get<std::string>());
     ASSERT_TRUE(parsed.ok()) << item["text"];
     EXPECT_EQ(parsed->to_bytes(), hex(item["bytes"])) << item["text"];
-    EXPECT_EQ(parsed->to_string(), item["text"]);
+    EXPECT_EQ(parsed->to_string(), item["text"].get<std::string>());
     const auto read = Multiaddr::from_bytes(hex(item["bytes"]));
     ASSERT_TRUE(read.ok());
     EXPECT_EQ(*read, *parsed);
@@ -84,7 +84,7 @@ TEST(IdentityVectors, Certificates) {
               expected == "OK" ? std::string(code_name(Code::ok)) : "SEREUS_E_" + expected)
         << item["name"];
     if (peer.ok()) {
-      EXPECT_EQ(peer->to_string(), item["peer"]) << item["name"];
+      EXPECT_EQ(peer->to_string(), item["peer"].get<std::string>()) << item["name"];
     }
   }
 }
