@@ -64,8 +64,8 @@ Failure status_failure(const std::string& doing, sereus_status status, const std
   return Failure("cannot " + doing + ": " + sereus_status_meaning(status), advice_for(status), name);
 }
 
-Failure usage_failure(std::string what, std::string advice) {
-  return Failure(std::move(what), std::move(advice), "", kExitUsage);
+Failure usage_failure(const std::string& what, std::string advice) {
+  return Failure(what, std::move(advice), "", kExitUsage);
 }
 
 Failure errno_failure(const std::string& doing, int error) {

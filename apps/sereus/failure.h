@@ -30,7 +30,7 @@ class Failure : public std::runtime_error {
 // `doing` completes "cannot ...". `detail` is the library's own line for this case and says what to do; without it the
 // meaning of the status and a general advice stand in.
 Failure status_failure(const std::string& doing, sereus_status status, const std::string& detail = "");
-Failure usage_failure(std::string what, std::string advice);
+Failure usage_failure(const std::string& what, std::string advice);
 Failure errno_failure(const std::string& doing, int error);
 
 // Throws unless OK.
