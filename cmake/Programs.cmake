@@ -86,7 +86,9 @@ if(SEREUS_BENCH)
     list(REMOVE_ITEM sources "${bench_main}")
     # An object library, so that every benchmark's registration is linked.
     add_library(sereus_bench_parts OBJECT ${sources})
-    target_link_libraries(sereus_bench_parts PRIVATE sereus_test_flags PUBLIC sereus_driver_posix)
+    target_link_libraries(sereus_bench_parts
+      PRIVATE sereus_test_flags Sereus::wolfssl Sereus::sodium
+      PUBLIC sereus_driver_posix)
     add_executable(sereus_bench "${bench_main}")
     # The command line parser throws; the benchmarks themselves are compiled like the core.
     target_link_libraries(sereus_bench PRIVATE sereus_flags sereus_bench_parts CLI11::CLI11)
