@@ -45,6 +45,7 @@ class Report {
  public:
   // Rows of the same name are one figure measured again.
   void add(const Row& row);
+  bool empty() const { return figures_.empty(); }
   // A table, or one JSON object per line.
   void print(const Options& options) const;
 
