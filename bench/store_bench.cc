@@ -4,7 +4,6 @@
 #include <time.h>
 
 #include <algorithm>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,14 +32,6 @@ constexpr double kSyncedSecondsMax = 4;  // a disk that syncs slowly is known we
 constexpr uint64_t kVerifyShare = 20;    // raw verification is slow: one for so many entries is measured
 constexpr int kReopens = 11;
 constexpr uint64_t kReadsMax = 50'000;
-
-size_t resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  size_t total = 0;
-  size_t resident = 0;
-  statm >> total >> resident;
-  return resident * 4096;
-}
 
 struct Everything : Authority {
   Status check(const StoreId&, const AuthorBinding&, const EntryView&, const std::vector<Hash>&) override { return {}; }
@@ -144,8 +135,6 @@ class StoreBench {
     const auto index = must(files_->open(config(1).folder + "/index.db", OpenMode::read));
     const double bytes = static_cast<double>(stats.log_bytes + must(index->size()));
     report_.add({"  disk, log and index", bytes / entries, "B/entry", {}, 400, Better::less});
-    report_.add(
-        {"  memory of the process", static_cast<double>(resident_bytes()) / 1048576, "MiB", {}, 64, Better::less});
   }
 
   void reopen() {
