@@ -1,71 +1,103 @@
+// The command line. The only source here with exceptions, which the parser throws.
+#include <stdlib.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <map>
+#include <string>
+#include <vector>
 
 #include "bench/bench.h"
+#include "bench/support.h"
 
 namespace sereus::bench {
 namespace {
+
+constexpr uint64_t kWarmUpEntries = 5'000;
+constexpr uint64_t kWarmUpBytes = uint64_t{16} << 20;
 
 std::map<std::string, Benchmark>& benchmarks() {
   static std::map<std::string, Benchmark> all;
   return all;
 }
 
-int usage() {
-  std::fprintf(stderr,
-               "usage: sereus-bench NAME [--json] [--cpu] [--entries N] [--only PART] [--folder PATH], NAME one of:");
-  for (const auto& [name, run] : benchmarks()) std::fprintf(stderr, " %s", name.c_str());
-  std::fprintf(stderr, "\n");
-  return 2;
+// Runs once in a folder of its own, which is removed afterwards.
+bool run_once(Benchmark run, Options options, Report& report) {
+  options.folder += "/sereus-bench-XXXXXX";
+  if (mkdtemp(options.folder.data()) == nullptr) {
+    std::perror(("sereus-bench: " + options.folder).c_str());
+    return false;
+  }
+  run(options, report);
+  remove_folder(options.folder);
+  return true;
+}
+
+// `measured` becomes true when --only left something to measure.
+bool run_benchmark(const std::string& name, const Options& options, bool with_title, bool& measured) {
+  const Benchmark run = benchmarks().at(name);
+  Options warm_up = options;
+  warm_up.entries = std::min(options.entries, kWarmUpEntries);
+  warm_up.bytes = std::min(options.bytes, kWarmUpBytes);
+  Report ignored;
+  if (!run_once(run, warm_up, ignored)) return false;
+  Report report;
+  for (uint64_t i = 0; i < options.runs; ++i) {
+    if (!run_once(run, options, report)) return false;
+  }
+  if (report.empty()) return true;
+  measured = true;
+  if (with_title && !options.json) std::printf("== %s\n", name.c_str());
+  report.print(options);
+  return true;
 }
 
 }  // namespace
 
 Registration::Registration(const char* name, Benchmark run) { benchmarks().emplace(name, run); }
 
-void Report::print(const Options& options) const {
-  for (const Row& row : rows_) {
-    if (options.json) {
-      std::printf("{\"name\":\"%s\",\"value\":%.6g,\"unit\":\"%s\"", row.name.c_str(), row.value, row.unit.c_str());
-      if (!row.limit_name.empty())
-        std::printf(",\"limit\":\"%s\",\"limit_value\":%.6g,\"ratio\":%.4f", row.limit_name.c_str(), row.limit,
-                    row.value / row.limit);
-      if (row.target > 0) std::printf(",\"target\":%.6g", row.target);
-      std::printf("}\n");
-      continue;
-    }
-    std::printf("%-52s %12.6g %-11s", row.name.c_str(), row.value, row.unit.c_str());
-    if (row.target > 0) std::printf(" target %-9.6g", row.target);
-    if (!row.limit_name.empty())
-      std::printf("  %.2f of %s (%.6g)", row.value / row.limit, row.limit_name.c_str(), row.limit);
-    std::printf("\n");
-  }
-}
-
 }  // namespace sereus::bench
 
 int main(int argc, char** argv) {
   using namespace sereus::bench;
-  if (argc < 2) return usage();
-  const auto found = benchmarks().find(argv[1]);
-  if (found == benchmarks().end()) return usage();
+  std::vector<std::string> known;
+  for (const auto& [name, run] : benchmarks()) known.push_back(name);
+
+  CLI::App app("Measures Sereus beside the physical limits of this machine, in the same run.", "sereus-bench");
   Options options;
-  for (int i = 2; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--json") == 0) {
-      options.json = true;
-    } else if (std::strcmp(argv[i], "--cpu") == 0) {
-      options.cpu_time = true;
-    } else if (std::strcmp(argv[i], "--entries") == 0 && i + 1 < argc) {
-      options.entries = std::strtoull(argv[++i], nullptr, 10);
-    } else if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
-      options.only = argv[++i];
-    } else if (std::strcmp(argv[i], "--folder") == 0 && i + 1 < argc) {
-      options.folder = argv[++i];
-    } else {
-      return usage();
-    }
+  std::vector<std::string> names;
+  options.folder = ".";
+  app.add_option("NAME", names, "what to run; all when none is named")->check(CLI::IsMember(known));
+  app.add_option("--entries", options.entries, "entries of the store benchmarks")
+      ->capture_default_str()
+      ->check(CLI::Range(uint64_t{1'000}, uint64_t{100'000'000}));
+  app.add_option("--bytes", options.bytes, "bytes sent over one stream, for example 64MiB")
+      ->default_str("256MiB")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::Range(uint64_t{1} << 20, uint64_t{1} << 40));
+  app.add_option("--runs", options.runs, "measured runs, after one to warm up; medians are told")
+      ->capture_default_str()
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1'000}));
+  app.add_option("--only", options.only, "only the parts whose name contains this");
+  app.add_option("--folder", options.folder, "where to put data, on the disk that is to be measured")
+      ->capture_default_str()
+      ->check(CLI::ExistingDirectory);
+  app.add_flag("--cpu", options.cpu_time,
+               "store: the thread's processor time instead of the time that passed, for a machine that is busy");
+  app.add_flag("--json", options.json, "one JSON object per figure");
+  app.set_help_flag("-h,--help", "print this and exit");
+  app.footer(
+      "Parts of store: grouped, transactions, synced, chain, every, reopen, reads.\n"
+      "Parts of quic: stream, handshakes, catch-up.");
+  CLI11_PARSE(app, argc, argv);
+
+  if (names.empty()) names = known;
+  bool measured = false;
+  for (const std::string& name : names) {
+    if (!run_benchmark(name, options, names.size() > 1, measured)) return 1;
   }
-  return found->second(options);
+  if (measured) return 0;
+  std::fprintf(stderr, "sereus-bench: no part's name contains \"%s\"; --help lists them\n", options.only.c_str());
+  return 2;
 }

@@ -1,99 +1,64 @@
-// `sereus-bench store`: signed puts, verified ingest, reopening, reading; each beside raw libsodium, SQLite, fdatasync.
+// `sereus-bench store`: signed puts, verified ingest, reopening, reading. Parts, for --only: grouped, transactions, synced,
+// chain, every, reopen, reads.
 
-#include <sodium.h>
 #include <time.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "bench/bench.h"
+#include "bench/raw.h"
+#include "bench/support.h"
 #include "core/crypto/certificate.h"
-#include "core/storage/database.h"
 #include "core/storage/vfs.h"
+#include "core/store/limits.h"
 #include "core/store/store.h"
 #include "drivers/posix/posix_files.h"
 #include "drivers/posix/posix_random.h"
+#include "drivers/posix/posix_times.h"
 
 namespace sereus::bench {
 namespace {
 
 using namespace sereus::store;  // NOLINT(google-build-using-namespace): one program
 
-constexpr size_t kKeySize = 20;
-constexpr size_t kValueSize = 100;
-constexpr size_t kGroup = 200;  // puts that a window of 5 ms gathers at 40k a second
-
-clockid_t measured_clock = CLOCK_MONOTONIC;
-
-double now_s() {
-  timespec time{};
-  clock_gettime(measured_clock, &time);
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
-
-Times times() {
-  timespec wall{};
-  clock_gettime(CLOCK_REALTIME, &wall);
-  return {0, static_cast<int64_t>(wall.tv_sec) * 1'000'000 + wall.tv_nsec / 1000};
-}
-
-[[noreturn]] void die(const Error& error) {
-  std::fprintf(stderr, "store bench: %s\n", error.detail.c_str());
-  std::exit(1);
-}
-void must(const Status& status) {
-  if (!status.ok()) die(status.error());
-}
-template <typename T>
-T must(Result<T> result) {
-  if (!result.ok()) die(result.error());
-  return std::move(result).value();
-}
-
-KeyPair key_of(uint64_t number) {
-  SecretBytes<32> seed;
-  store_le(seed.data(), number);
-  return KeyPair::from_seed(seed);
-}
-
-size_t resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  size_t total = 0;
-  size_t resident = 0;
-  statm >> total >> resident;
-  return resident * 4096;
-}
+constexpr size_t kGroup = 200;     // puts that a window of 5 ms gathers at 40k a second
+constexpr size_t kLogBytes = 230;  // of one put's entry in the log, with its frame
+constexpr size_t kTransaction = 1000;
+constexpr size_t kSyncedBlock = 100;     // puts, then as many raw syncs
+constexpr double kSyncedSecondsMax = 4;  // a disk that syncs slowly is known well enough by then
+constexpr uint64_t kVerifyShare = 20;    // raw verification is slow: one for so many entries is measured
+constexpr int kReopens = 11;
+constexpr uint64_t kReadsMax = 50'000;
 
 struct Everything : Authority {
   Status check(const StoreId&, const AuthorBinding&, const EntryView&, const std::vector<Hash>&) override { return {}; }
 };
 
-class Bench {
+class StoreBench {
  public:
-  Bench(const Options& options, std::string folder)
-      : options_(options), files_(must(posix::PosixFiles::open(folder, true))), vfs_(*files_, random_) {}
+  StoreBench(const Options& options, Report& report)
+      : options_(options),
+        report_(report),
+        files_(must(posix::PosixFiles::open(options.folder, true))),
+        vfs_(*files_, random_) {}
 
   void run() {
-    if (wanted("limits")) limits();
-    if (wanted("puts") || wanted("reopen") || wanted("reads") || wanted("chain") || wanted("every")) puts_grouped();
-    if (wanted("reopen")) reopen();
-    if (wanted("reads")) reads();
-    if (wanted("transactions")) puts_in_transactions();
-    if (wanted("synced")) puts_synced_each();
-    if (wanted("chain")) verify_and_ingest(VerifyPolicy::chain);
-    if (wanted("every")) verify_and_ingest(VerifyPolicy::every_signature);
-    report_.print(options_);
+    const bool replicates = options_.wanted("chain") || options_.wanted("every");
+    if (options_.wanted("grouped") || options_.wanted("reopen") || options_.wanted("reads") || replicates) {
+      puts_grouped();
+    }
+    if (options_.wanted("reopen")) reopen();
+    if (options_.wanted("reads")) reads();
+    if (options_.wanted("transactions")) puts_in_transactions();
+    if (options_.wanted("synced")) puts_synced_each();
+    if (options_.wanted("chain")) verify_and_ingest(VerifyPolicy::chain);
+    if (options_.wanted("every")) verify_and_ingest(VerifyPolicy::every_signature);
   }
 
  private:
-  bool wanted(std::string_view part) const {
-    return options_.only.empty() || part.find(options_.only) != std::string_view::npos;
-  }
   StoreConfig config(uint8_t number, bool fsync_each = false) {
     StoreConfig config;
     config.id.bytes.fill(number);
@@ -118,148 +83,79 @@ class Bench {
     op.certificates = {crypto::issue_certificate(device_, author), crypto::issue_certificate(party_, device)};
     return op;
   }
-  WriteOp put(uint64_t number) {
-    WriteOp op;
-    op.key.resize(kKeySize);
-    op.value.resize(kValueSize);
-    uint64_t state = number * 0x9e3779b97f4a7c15u + 1;
-    for (size_t i = 0; i < kKeySize; ++i) {
-      state = state * 6364136223846793005u + 1442695040888963407u;
-      op.key[i] = static_cast<uint8_t>('a' + (state >> 33) % 26);
-    }
-    for (size_t i = 0; i < kValueSize; ++i) op.value[i] = static_cast<uint8_t>(number + i);
-    return op;
-  }
   // `count` transactions of `ops` puts each, from put number `first`.
   std::vector<Transaction> transactions(Store& store, uint64_t first, size_t count, size_t ops) {
     std::vector<Transaction> group(count);
     for (size_t i = 0; i < count; ++i) {
       if (i == 0 && !store.tip(author_.author_key())) group[i].ops.push_back(certificates(store.id()));
-      for (size_t j = 0; j < ops; ++j) group[i].ops.push_back(put(first + i * ops + j));
+      for (size_t j = 0; j < ops; ++j) group[i].ops.push_back(make_put(first + i * ops + j));
     }
     return group;
   }
-  void commit(Store& store, std::vector<Transaction> group) {
-    const CommitReport report = must(store.commit(std::move(group), author_, {}, times()));
+  // Returns the seconds it took.
+  double commit(Store& store, std::vector<Transaction> group) {
+    const double begin = now_s();
+    const CommitReport report = must(store.commit(std::move(group), author_, {}, posix::now()));
+    const double seconds = now_s() - begin;
     for (const auto& written : report.written) must(written.ok() ? Status() : Status(written.error()));
+    return seconds;
   }
-
-  void limits() {
-    uint8_t message[47] = {};
-    uint8_t signature[64];
-    uint8_t public_key[32];
-    uint8_t secret_key[64];
-    crypto_sign_keypair(public_key, secret_key);
-    double from = now_s();
-    constexpr int kSigns = 20'000;
-    for (int i = 0; i < kSigns; ++i) {
-      store_le(message, i);
-      crypto_sign_detached(signature, nullptr, message, sizeof message, secret_key);
-    }
-    signs_ = kSigns / (now_s() - from);
-    report_.add({"raw libsodium: sign 47 bytes", signs_, "/s", "", 0, 0});
-    from = now_s();
-    constexpr int kVerifies = 5'000;
-    for (int i = 0; i < kVerifies; ++i) {
-      if (crypto_sign_verify_detached(signature, message, sizeof message, public_key) != 0) std::abort();
-    }
-    verifies_ = kVerifies / (now_s() - from);
-    report_.add({"raw libsodium: verify 47 bytes", verifies_, "/s", "", 0, 0});
-    raw_sync();
-    raw_sqlite();
-  }
-
-  void raw_sync() {
-    auto file = must(files_->open("raw", OpenMode::read_write_create));
-    must(file->write_at(0, Bytes(4 << 20, 0)));
-    must(file->sync());
-    const Bytes row(256, 1);
-    std::vector<double> each;
-    const double from = now_s();
-    constexpr int kSyncs = 3'000;
-    for (int i = 0; i < kSyncs; ++i) {
-      const double begin = now_s();
-      must(file->write_at(static_cast<uint64_t>(i) * row.size(), row));
-      must(file->sync());
-      each.push_back(now_s() - begin);
-    }
-    syncs_ = kSyncs / (now_s() - from);
-    std::sort(each.begin(), each.end());
-    sync_p99_ = each[each.size() * 99 / 100] * 1000;
-    report_.add({"raw fdatasync after 256 bytes", syncs_, "/s", "", 0, 0});
-    report_.add({"raw fdatasync p99", sync_p99_, "ms", "", 0, 0});
-  }
-
-  void raw_sqlite() {
-    storage::DatabaseOptions options;
-    options.create = true;
-    options.durability = storage::Durability::normal;
-    options.cache_kib = 48 * 1024;
-    const char* const schema[] = {"CREATE TABLE t(key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID"};
-    options.migrations = schema;
-    auto database = must(storage::Database::open(vfs_, "raw.db", options));
-    auto insert = must(database->prepare("INSERT INTO t VALUES(?1, ?2)"));
-    const double from = now_s();
-    const uint64_t count = options_.entries;
-    for (uint64_t i = 0; i < count;) {
-      auto transaction = must(storage::Transaction::begin(*database, storage::Transaction::Kind::write));
-      for (size_t j = 0; j < kGroup && i < count; ++j, ++i) {
-        const WriteOp op = put(i);
-        insert.bind_blob(1, op.key);
-        insert.bind_blob(2, op.value);
-        must(insert.run());
-      }
-      must(transaction.commit());
-    }
-    rows_ = static_cast<double>(count) / (now_s() - from);
-    report_.add({"raw SQLite: 20 B keys in random order, 200 a commit", rows_, "/s", "", 0, 0});
+  // What the writer does between groups; counted as part of writing.
+  static double maintain(Store& store) {
+    const double begin = now_s();
+    must(store.maintain());
+    return now_s() - begin;
   }
 
   void puts_grouped() {
     auto store = open(config(1));
-    const uint64_t count = options_.entries;
+    RawWork raw(*files_, vfs_, "raw-grouped");
     double spent = 0;
-    std::vector<double> each;
-    for (uint64_t i = 0; i < count; i += kGroup) {
-      auto group = transactions(*store, i, std::min<uint64_t>(kGroup, count - i), 1);
-      const double begin = now_s();
-      commit(*store, std::move(group));
-      each.push_back(now_s() - begin);
-      spent += each.back();
-      must(store->maintain());
+    std::vector<double> groups;
+    for (uint64_t i = 0; i < options_.entries; i += kGroup) {
+      const size_t count = std::min<uint64_t>(kGroup, options_.entries - i);
+      groups.push_back(commit(*store, transactions(*store, i, count, 1)));
+      spent += groups.back() + maintain(*store);
+      raw.sign(count);
+      raw.insert(count);
+      raw.append(count * kLogBytes);
     }
-    std::sort(each.begin(), each.end());
-    report_.add({"signed puts, 200 a group, durable and indexed", static_cast<double>(count) / spent, "/s", "raw signs",
-                 signs_, 40'000});
-    report_.add({"  group p99", each[each.size() * 99 / 100] * 1000, "ms", "", 0, 0});
+    const auto entries = static_cast<double>(options_.entries);
+    report_.add({"signed puts, 200 a group, durable and indexed",
+                 entries / spent,
+                 "/s",
+                 {{"raw signatures, rows and fdatasync, one after another", entries / raw.seconds()},
+                  {"raw libsodium signatures alone", raw.signs().per_second()},
+                  {"raw SQLite rows alone", raw.rows().per_second()},
+                  {"raw fdatasync alone, 200 a sync", entries / raw.syncs().seconds}},
+                 40'000});
+    report_.add({"  a group of 200, p99", percentile(groups, 0.99) * 1000, "ms", {}, 0, Better::less});
     const auto stats = must(must(store->make_reader())->stats());
-    auto index = must(files_->open(config(1).folder + "/index.db", OpenMode::read));
     must(store->close());
+    const auto index = must(files_->open(config(1).folder + "/index.db", OpenMode::read));
     const double bytes = static_cast<double>(stats.log_bytes + must(index->size()));
-    report_.add({"disk per entry (log and index)", bytes / static_cast<double>(count), "bytes", "", 0, 400});
-    report_.add({"resident memory after them", static_cast<double>(resident_bytes()) / 1048576, "MiB", "", 0, 64});
+    report_.add({"  disk, log and index", bytes / entries, "B/entry", {}, 400, Better::less});
   }
 
   void reopen() {
     std::vector<double> each;
-    for (int i = 0; i < 11; ++i) {
+    for (int i = 0; i < kReopens; ++i) {
       const double begin = now_s();
       auto store = open(config(1));
       auto reader = must(store->make_reader());
       must(reader->stats());
       each.push_back((now_s() - begin) * 1000);
     }
-    std::sort(each.begin(), each.end());
-    report_.add({"reopen, median of 11", each[5], "ms", "", 0, 10});
+    report_.add({"reopening the store", percentile(each, 0.5), "ms", {}, 10, Better::less});
   }
 
   void reads() {
     auto store = open(config(1));
     auto reader = must(store->make_reader());
     const double begin = now_s();
-    const uint64_t count = std::min<uint64_t>(options_.entries, 50'000);
-    for (uint64_t i = 0; i < count; ++i) must(reader->get(put(i * 7919 % options_.entries).key));
-    report_.add({"random gets, one thread", static_cast<double>(count) / (now_s() - begin), "/s", "", 0, 0});
+    const uint64_t count = std::min(options_.entries, kReadsMax);
+    for (uint64_t i = 0; i < count; ++i) must(reader->get(make_put(i * 7919 % options_.entries).key));
+    report_.add({"random gets, one thread", static_cast<double>(count) / (now_s() - begin), "/s"});
     const double from = now_s();
     Bytes after;
     uint64_t listed = 0;
@@ -269,43 +165,52 @@ class Bench {
       listed += rows.size();
       after = rows.back().key;
     }
-    report_.add({"listed with values", static_cast<double>(listed) / (now_s() - from), "/s", "", 0, 0});
+    report_.add({"listed with values", static_cast<double>(listed) / (now_s() - from), "/s"});
   }
 
   void puts_in_transactions() {
     auto store = open(config(2));
-    constexpr size_t kOps = 1000;
-    const uint64_t count = options_.entries / kOps;
+    RawWork raw(*files_, vfs_, "raw-transactions");
     double spent = 0;
-    for (uint64_t i = 0; i < count; ++i) {
-      auto group = transactions(*store, i * kOps, 1, kOps);
-      const double begin = now_s();
-      commit(*store, std::move(group));
-      spent += now_s() - begin;
-      must(store->maintain());
+    uint64_t written = 0;
+    for (; written < options_.entries; written += kTransaction) {
+      spent += commit(*store, transactions(*store, written, 1, kTransaction)) + maintain(*store);
+      raw.insert(kTransaction);
+      raw.append(kTransaction * (kKeySize + kValueSize));
     }
-    report_.add({"puts in transactions of 1000", static_cast<double>(count * kOps) / spent, "/s", "raw SQLite", rows_,
+    report_.add({"puts in transactions of 1000, one signature each",
+                 static_cast<double>(written) / spent,
+                 "/s",
+                 {{"raw SQLite rows and fdatasync, one after another", static_cast<double>(written) / raw.seconds()},
+                  {"raw SQLite rows alone", raw.rows().per_second()}},
                  150'000});
   }
 
   void puts_synced_each() {
     auto store = open(config(3, true));
+    RawWork raw(*files_, vfs_, "raw-synced");
     std::vector<double> each;
     double spent = 0;
-    const uint64_t count = std::min<uint64_t>(options_.entries, 10'000);
-    for (uint64_t i = 0; i < count; ++i) {
-      auto group = transactions(*store, i, 1, 1);
-      const double begin = now_s();
-      commit(*store, std::move(group));
-      each.push_back(now_s() - begin);
-      spent += each.back();
-      must(store->maintain());
+    while (each.size() < options_.entries && spent < kSyncedSecondsMax) {
+      for (size_t i = 0; i < kSyncedBlock; ++i) {
+        each.push_back(commit(*store, transactions(*store, each.size(), 1, 1)));
+        spent += each.back() + maintain(*store);
+      }
+      for (size_t i = 0; i < kSyncedBlock; ++i) raw.append(kLogBytes);
     }
-    std::sort(each.begin(), each.end());
-    report_.add(
-        {"signed puts, fdatasync each", static_cast<double>(count) / spent, "/s", "raw fdatasync", syncs_, 5'000});
-    report_.add({"  p50", each[each.size() / 2] * 1000, "ms", "", 0, 0});
-    report_.add({"  p99", each[each.size() * 99 / 100] * 1000, "ms", "raw fdatasync p99", sync_p99_, 1.0});
+    report_.add({"signed puts, fdatasync each",
+                 static_cast<double>(each.size()) / spent,
+                 "/s",
+                 {{"raw fdatasync", raw.syncs().per_second()}},
+                 5'000});
+    for (const double share : {0.5, 0.99}) {
+      report_.add({share == 0.5 ? "  p50" : "  p99",
+                   percentile(each, share) * 1000,
+                   "ms",
+                   {{"raw fdatasync", percentile(raw.sync_seconds(), share) * 1000}},
+                   share == 0.5 ? 0 : 1.0,
+                   Better::less});
+    }
   }
 
   void verify_and_ingest(VerifyPolicy policy) {
@@ -316,17 +221,18 @@ class Bench {
     StoreConfig other = config(1);
     other.folder = std::string("stores/") + (chain ? "chain" : "every");
     auto to = open(other);
+    RawWork raw(*files_, vfs_, chain ? "raw-chain" : "raw-every");
     Everything all;
     std::array<uint8_t, 32> seed{};
-    random_.fill(seed);
     double reading = 0;
     double verifying = 0;
     double ingesting = 0;
     uint64_t entries = 0;
     uint64_t bytes = 0;
     while (entries < options_.entries) {
+      random_.fill(seed);
       const double t0 = now_s();
-      auto [header, payload] = must(reader->read_range(author_.author_key(), entries + 1, 256 * 1024));
+      auto [header, payload] = must(reader->read_range(author_.author_key(), entries + 1, kRangeBytesMax));
       const double t1 = now_s();
       auto range = must(verify_range(header, payload, policy, seed));
       const double t2 = now_s();
@@ -335,52 +241,53 @@ class Bench {
       std::vector<VerifiedRange> ranges;
       ranges.push_back(std::move(range));
       std::vector<Status> refused;
-      must(to->ingest(std::move(ranges), all, times(), &refused));
+      must(to->ingest(std::move(ranges), all, posix::now(), &refused));
       must(refused[0]);
-      const double t3 = now_s();
       must(to->maintain());
+      const double t3 = now_s();
       reading += t1 - t0;
       verifying += t2 - t1;
       ingesting += t3 - t2;
+      raw.insert(header.entries);
+      raw.append(header.entries * kLogBytes);
+      raw.verify(std::max<uint64_t>(header.entries / kVerifyShare, 1));
     }
-    const auto count = static_cast<double>(entries);
-    const std::string name = chain ? "chain" : "every signature";
-    report_.add({"verified ingest, " + name + ", one thread", count / (verifying + ingesting), "/s", "raw SQLite",
-                 rows_, chain ? 100'000.0 : 60'000.0});
-    report_.add({"  verify_range alone", count / verifying, "/s", chain ? "" : "raw verifies", verifies_, 0});
-    report_.add({"  ingest alone", count / ingesting, "/s", "", 0, 0});
+    tell_ingest(chain, static_cast<double>(entries), verifying, ingesting, raw);
     if (!chain) return;
-    report_.add({"  read_range alone", count / reading, "/s", "", 0, 0});
-    report_.add({"  wire bytes per entry", static_cast<double>(bytes) / count, "bytes", "", 0, 210});
+    report_.add({"  reading a peer's ranges", static_cast<double>(entries) / reading, "/s"});
+    report_.add(
+        {"  on the wire", static_cast<double>(bytes) / static_cast<double>(entries), "B/entry", {}, 210, Better::less});
+  }
+
+  void tell_ingest(bool chain, double entries, double verifying, double ingesting, const RawWork& raw) {
+    const double storing = raw.rows().seconds + raw.syncs().seconds;
+    const double checking = entries / raw.verifies().per_second();
+    const std::string name = chain ? "chain" : "every signature";
+    std::vector<Limit> limits = {{"raw SQLite rows and fdatasync, one after another", entries / storing}};
+    if (!chain) limits.push_back({"the same and raw libsodium verifications", entries / (storing + checking)});
+    report_.add({"verified ingest, " + name + ", one thread", entries / (verifying + ingesting), "/s", limits,
+                 chain ? 100'000.0 : 60'000.0});
+    report_.add({"  verifying alone, " + name,
+                 entries / verifying,
+                 "/s",
+                 {{"raw libsodium verifications, one by one", raw.verifies().per_second()}}});
+    report_.add({"  storing alone, " + name, entries / ingesting, "/s", {limits[0]}});
   }
 
   const Options& options_;
-  Report report_;
+  Report& report_;
   posix::PosixRandom random_;
   std::unique_ptr<posix::PosixFiles> files_;
   storage::Vfs vfs_;
   KeyPair party_ = key_of(1);
   KeyPair device_ = key_of(2);
   KeyPair author_ = key_of(3);
-  double signs_ = 1;
-  double verifies_ = 1;
-  double syncs_ = 1;
-  double sync_p99_ = 1;
-  double rows_ = 1;
 };
 
-int run(const Options& options) {
-  if (options.cpu_time) measured_clock = CLOCK_THREAD_CPUTIME_ID;
-  std::string folder = (options.folder.empty() ? "." : options.folder) + std::string("/sereus-bench-XXXXXX");
-  if (mkdtemp(folder.data()) == nullptr) {
-    std::perror("store bench: mkdtemp");
-    return 1;
-  }
-  { Bench(options, folder).run(); }
-  auto files = must(posix::PosixFiles::open(folder, false));
-  for (const std::string& name : must(files->list(""))) must(files->remove_tree(name));
-  files.reset();
-  return std::remove(folder.c_str()) == 0 ? 0 : 1;
+void run(const Options& options, Report& report) {
+  measure_cpu_time(options.cpu_time);
+  StoreBench(options, report).run();
+  measure_cpu_time(false);
 }
 
 const Registration kStore("store", run);

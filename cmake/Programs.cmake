@@ -81,9 +81,17 @@ endif()
 if(SEREUS_BENCH)
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/*.cc")
   if(sources)
-    find_package(benchmark REQUIRED)
-    add_executable(sereus_bench ${sources})
-    target_link_libraries(sereus_bench PRIVATE sereus_test_flags sereus_driver_posix benchmark::benchmark)
+    find_package(CLI11 REQUIRED)
+    set(bench_main "${PROJECT_SOURCE_DIR}/bench/main.cc")
+    list(REMOVE_ITEM sources "${bench_main}")
+    # An object library, so that every benchmark's registration is linked.
+    add_library(sereus_bench_parts OBJECT ${sources})
+    target_link_libraries(sereus_bench_parts
+      PRIVATE sereus_test_flags Sereus::wolfssl Sereus::sodium
+      PUBLIC sereus_driver_posix)
+    add_executable(sereus_bench "${bench_main}")
+    # The command line parser throws; the benchmarks themselves are compiled like the core.
+    target_link_libraries(sereus_bench PRIVATE sereus_flags sereus_bench_parts CLI11::CLI11)
     set_target_properties(sereus_bench PROPERTIES OUTPUT_NAME sereus-bench)
   endif()
 endif()

@@ -338,6 +338,13 @@ Result<CheckpointResult> Database::checkpoint(CheckpointMode mode) {
   return report;
 }
 
+uint32_t Database::pages_written() const {
+  int pages = 0;
+  int unused = 0;
+  sqlite3_db_status(connection_, SQLITE_DBSTATUS_CACHE_WRITE, &pages, &unused, 0);
+  return static_cast<uint32_t>(pages);
+}
+
 Status Database::quick_check() {
   SEREUS_ASSIGN(Statement statement, prepare("PRAGMA quick_check(1)"));
   SEREUS_ASSIGN(const bool row, statement.step());

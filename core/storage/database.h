@@ -143,6 +143,10 @@ class Database {
   // Reads every page and checks its structure. Code::corrupt with SQLite's first finding.
   Status quick_check();
 
+  // Pages that this connection has written to the WAL since it was opened, modulo 2^32. The file's size does not
+  // tell: after a checkpoint the WAL is written anew from its beginning and stays as large as it was.
+  uint32_t pages_written() const;
+
   int64_t last_insert_rowid() const;
   int64_t rows_changed() const;  // by the last INSERT, UPDATE or DELETE
   int64_t version() const { return version_; }

@@ -30,7 +30,7 @@ inline constexpr size_t kReplayGroupBytes = 8 * 1024 * 1024;  // log bytes broug
 inline constexpr size_t kRunEntriesMax = 512;                 // entries whose positions one index row holds
 inline constexpr uint32_t kIndexCacheKib = 48 * 1024;         // page cache of the writer's connection
 inline constexpr uint32_t kReaderCacheKib = 4 * 1024;         // page cache of each reader
-inline constexpr uint64_t kCheckpointWalBytes = 16 * 1024 * 1024;  // of WAL: maintain() moves it into the index
-inline constexpr uint32_t kAutocheckpointPages = 16384;  // 64 MiB: a commit does it when nobody called maintain()
+inline constexpr uint32_t kCheckpointPages = 4096;            // 16 MiB of WAL: maintain() moves it into the index
+inline constexpr uint32_t kAutocheckpointPages = 16384;       // 64 MiB: a commit does it when nobody called maintain()
 
 }  // namespace sereus::store

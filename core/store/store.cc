@@ -386,13 +386,12 @@ Result<std::vector<ForkProof>> StoreImpl::fork_proofs() {
 
 Status StoreImpl::maintain() {
   SEREUS_TRY(ready());
-  const std::string wal = shared_->index_path + "-wal";
-  if (!files_.exists(wal)) return {};
-  SEREUS_ASSIGN(const auto file, files_.open(wal, OpenMode::read));
-  SEREUS_ASSIGN(const uint64_t size, file->size());
-  if (size < kCheckpointWalBytes) return {};
+  const uint32_t written = index_->database().pages_written();
+  if (written - maintained_pages_ < kCheckpointPages) return {};
   const auto done = index_->database().checkpoint(storage::CheckpointMode::passive);
-  return done.ok() ? Status() : note_damage(done.error());
+  if (!done.ok()) return note_damage(done.error());
+  maintained_pages_ = written;
+  return {};
 }
 
 Status StoreImpl::close() {

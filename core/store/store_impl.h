@@ -123,10 +123,11 @@ class StoreImpl : public Store {
   std::unique_ptr<Batch> batch_;
   bool index_behind_ = false;  // the log is ahead of the index, and of authors_, meta_ and clock_
   bool closed_ = false;
-  bool storage_failed_ = false;   // during an ingest
-  Bytes bodies_;                  // of the group being committed
-  std::vector<KeyWrite> writes_;  // of the transaction being encoded
-  std::vector<Hash> parents_;     // scratch
+  uint32_t maintained_pages_ = 0;  // what the index had written when maintain() last moved its WAL
+  bool storage_failed_ = false;    // during an ingest
+  Bytes bodies_;                   // of the group being committed
+  std::vector<KeyWrite> writes_;   // of the transaction being encoded
+  std::vector<Hash> parents_;      // scratch
 };
 
 }  // namespace sereus::store

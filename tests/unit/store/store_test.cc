@@ -308,6 +308,28 @@ TEST(Store, MissingStoreIsNotMade) {
   EXPECT_EQ(Store::open(disk, vfs, random, config, nullptr).code(), Code::not_found);
 }
 
+// Once its WAL had grown, the file stays large: that alone is no reason to move it again after every commit.
+TEST(Store, MaintainMovesTheWalOnlyWhenItHasGrown) {
+  Replica a(1);
+  const Writer alice(1);
+  const auto index = [&a] {
+    auto file = must(a.disk.open(a.index_path(), OpenMode::read));
+    Bytes content(must(file->size()));
+    EXPECT_EQ(must(file->read_at(0, content)), content.size());
+    return content;
+  };
+  const Bytes before = index();
+  for (int i = 0; i < 1500; ++i) a.put(alice, "key" + std::to_string(i), "value");
+  MUST_OK(a.store->maintain());
+  const Bytes moved = index();
+  EXPECT_NE(moved, before);
+  for (int i = 0; i < 3; ++i) {
+    a.put(alice, "later" + std::to_string(i), "value");
+    MUST_OK(a.store->maintain());
+    EXPECT_EQ(index(), moved);
+  }
+}
+
 TEST(Store, ClosedStoreSaysSo) {
   Replica a(1);
   const Writer alice(1);
