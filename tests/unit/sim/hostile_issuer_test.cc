@@ -148,6 +148,14 @@ TEST_F(HostileIssuer, loses_the_root_it_introduced_when_the_root_arrives) {
   issuer.served = std::make_unique<store::Replica>(77, issuer.root);  // nothing in it, but a session stays open
   EXPECT_EQ(accept(bob()).status, Code::timeout);
   EXPECT_EQ(std::count(issuer.wanted.begin(), issuer.wanted.end(), issuer.root), 1);
+  // A new connection, so that it is not ended for its age.
+  for (const uint64_t online : {0u, 1u}) {
+    Request request;
+    request.kind = RequestKind::set_online;
+    request.a = online;
+    ASSERT_EQ(world.call(bob(), request).status, Code::ok);
+  }
+  ASSERT_TRUE(world.run_until([&] { return issuer.serve() && issuer.wanted.size() == 2; }, 10 * kSecondUs));
   ASSERT_EQ(put(alice(), store_of_alice, "secret", "value").status, Code::ok);
   ASSERT_EQ(join(bob(), invite()).status, Code::ok);
   ASSERT_TRUE(world.run_until(

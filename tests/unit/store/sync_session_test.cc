@@ -193,6 +193,53 @@ TEST(SyncSession, AThirdAuthorsEntriesArePassedOn) {
   for (const End* end : {&ab.left, &ab.right, &bc.left, &bc.right}) EXPECT_TRUE(end->synced());
 }
 
+// Three stores that write and meet in drawn pairs, over streams that break: whatever the order, they end equal.
+TEST(SyncSession, DrawnWritesMeetingsAndCutsConverge) {
+  const Writer writers[] = {Writer(1), Writer(2), Writer(3)};
+  for (uint64_t seed = 1; seed <= 25; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    test::TestRandom draws(seed);
+    Party parties[] = {Party(seed * 4), Party(seed * 4 + 1), Party(seed * 4 + 2)};
+    Pipe pipes[] = {Pipe(parties[0], parties[1], seed), Pipe(parties[1], parties[2], seed + 1),
+                    Pipe(parties[2], parties[0], seed + 2)};
+    for (Pipe& pipe : pipes) pipe.piece_max = 1 + draws.below(2000);
+    for (int step = 0; step < 60; ++step) {
+      const uint64_t which = draws.below(3);
+      Pipe& pipe = pipes[which];
+      switch (draws.below(4)) {
+        case 0:
+          pipe.open();
+          break;
+        case 1:
+          if (pipe.left.session) pipe.run(draws.below(3000));
+          break;
+        default: {
+          const std::string value = std::to_string(step) + std::string(draws.below(400), 'v');
+          parties[which].put(writers[which], "k" + std::to_string(draws.below(5)), value);
+        }
+      }
+    }
+    for (Pipe& pipe : pipes) pipe.open();
+    for (int round = 0; round < 4; ++round) {
+      for (Pipe& pipe : pipes) ASSERT_TRUE(pipe.run());
+    }
+    for (Pipe& pipe : pipes) {
+      EXPECT_TRUE(pipe.left.synced() && pipe.right.synced());
+      for (const End* end : {&pipe.left, &pipe.right}) {
+        EXPECT_EQ(end->session->stage(), SyncSession::Stage::open);
+        for (const Status& outcome : end->outcomes) EXPECT_TRUE(outcome.ok()) << outcome.error().detail;
+      }
+    }
+    for (Party& party : parties) {
+      expect_equal(parties[0], party);
+      for (int key = 0; key < 5; ++key) {
+        EXPECT_EQ(party.replica.get("k" + std::to_string(key)), parties[0].replica.get("k" + std::to_string(key)));
+      }
+      MUST_OK(party.replica.store->verify());
+    }
+  }
+}
+
 TEST(SyncSession, PendingEntriesAreAskedForAgain) {
   const Writer alice(1);
   Party a(1);
