@@ -43,9 +43,9 @@ bool NodeImpl::belongs(const DeviceKey& device) const {
   });
 }
 
-// The root says so; or it has not arrived yet, and the device is the one that let us in. It has arrived when it names this
-// device: who wrote that is named as well. From then on an introduction, which anybody could have made who knows the
-// root's id, counts for nothing.
+// The root says so; or it has not arrived yet, and the device is the one that let us in. It has arrived when it names
+// this device: who wrote that is named as well. From then on an introduction, which anybody could have made who knows
+// the root's id, counts for nothing.
 bool NodeImpl::may_sync(const DeviceKey& device, const StoreSlot& slot) const {
   const auto root_handle = handles_.find(slot.root());
   if (root_handle == handles_.end()) return false;

@@ -112,7 +112,8 @@ static int next_change(sereus_node* node, sereus_id watch, const char* key, cons
   return 0;
 }
 
-/* Ids of stores hold over suspending, also beside one that another process made; a watch ends, and goes on where it was. */
+/* Ids of stores hold over suspending, also beside one that another process made; a watch ends, and another goes on where
+ * it was. */
 static void check_ids_and_watches(void) {
   const char* folder = fresh_path("ids");
   sereus_node* node = open_with_identity(folder);

@@ -132,7 +132,7 @@ class Stranger {
   std::map<net::StreamId, Answer> answers_;
 };
 
-// ---- Frames of joining ------------------------------------------------------------------------------------------------
+// ---- Frames of joining ----------------------------------------------------------------------------------------------
 
 inline Bytes join_request(ByteView token, ByteView certificate, std::string_view name = "stranger",
                           uint16_t version = 1) {

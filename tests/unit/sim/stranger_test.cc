@@ -203,7 +203,7 @@ TEST_F(Strangers, streams_that_say_nothing_are_bounded) {
   EXPECT_FALSE(stranger.connected());
 }
 
-// ---- One frame each way ---------------------------------------------------------------------------------------------------
+// ---- One frame each way ---------------------------------------------------------------------------------------------
 
 TEST_F(Strangers, a_request_whose_end_follows_at_once_is_answered) {
   const Bytes text = invite();
@@ -243,7 +243,7 @@ TEST_F(Strangers, repeating_a_join_does_not_make_the_root_grow) {
   EXPECT_EQ(entries(alice(), true), after_first);
 }
 
-// ---- After a removal ------------------------------------------------------------------------------------------------------
+// ---- After a removal ------------------------------------------------------------------------------------------------
 
 TEST_F(Strangers, a_removed_device_is_sent_away_and_learns_nothing_any_more) {
   ASSERT_TRUE(connect(stranger, alice()));

@@ -1,5 +1,5 @@
-// One day of a store, with the power cut, a full disk or a broken operation at every one of its disk operations in turn:
-// what was acknowledged is there afterwards, the chain goes on without a fork, and the store works again.
+// One day of a store, with the power cut, a full disk or a broken operation at every one of its disk operations in
+// turn: what was acknowledged is there afterwards, the chain goes on without a fork, and the store works again.
 
 #include <limits>
 #include <map>

@@ -108,7 +108,7 @@ TEST(EntryMutation, CutAndGrownRangesAreRefused) {
   }
 }
 
-// ---- Other spellings ----------------------------------------------------------------------------------------------------
+// ---- Other spellings ------------------------------------------------------------------------------------------------
 
 // The CBOR items of a body, by where their heads begin.
 struct Item {

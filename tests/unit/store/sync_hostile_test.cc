@@ -57,7 +57,7 @@ struct Hostile : public ::testing::Test {
   }
 };
 
-// ---- Order and shape ----------------------------------------------------------------------------------------------------
+// ---- Order and shape ------------------------------------------------------------------------------------------------
 
 TEST_F(Hostile, AStreamBeginsWithOpen) {
   const Bytes others[] = {tips_frame({}), range_frame({}, Bytes(80)), state_frame({}),
@@ -204,7 +204,7 @@ TEST_F(Hostile, FlippedBitsOfFrames) {
   expect_untouched();
 }
 
-// ---- Ranges -------------------------------------------------------------------------------------------------------------
+// ---- Ranges ---------------------------------------------------------------------------------------------------------
 
 TEST_F(Hostile, RangesWithAbsurdNumbers) {
   RangeHeader header;
@@ -393,7 +393,7 @@ TEST_F(Hostile, TheSameEntriesAgainAndUnasked) {
   MUST_OK(victim.replica.store->verify());
 }
 
-// ---- Silence and floods -------------------------------------------------------------------------------------------------
+// ---- Silence and floods ---------------------------------------------------------------------------------------------
 
 TEST_F(Hostile, APeerThatNeverAnswersIsWaitedForOnlySoLong) {
   End opener(victim);

@@ -191,7 +191,7 @@ inline void expect_equal(Party& a, Party& b) {
   EXPECT_EQ(a.replica.stats().entries, b.replica.stats().entries);
 }
 
-// ---- Frames by hand ---------------------------------------------------------------------------------------------------
+// ---- Frames by hand -------------------------------------------------------------------------------------------------
 
 template <typename Wire, typename Id>
 Wire wire_id(const Id& id) {

@@ -313,7 +313,7 @@ TEST(SyncSession, AnAskSurvivesAReadThatIsNotNeededAnyMore) {
   EXPECT_EQ(flatbuffers::GetRoot<wire::State>(frame->payload.data())->ask(), asked);
 }
 
-// ---- Forks --------------------------------------------------------------------------------------------------------------
+// ---- Forks ----------------------------------------------------------------------------------------------------------
 
 // Both have the first `common` entries of an author, then each a history of its own.
 struct Forked {
