@@ -207,7 +207,8 @@ SEREUS_API void sereus_unref(sereus_node* node);
 
 /* Finishes what is under way within `deadline_ms`, writes everything back, closes sockets and releases the lock of the
  * data folder, so that the system may freeze the process or another process may open the folder. Blocks, at most
- * about the deadline. Operations submitted while suspended return SEREUS_E_SUSPENDED; reads too. */
+ * about the deadline. Operations submitted while suspended return SEREUS_E_SUSPENDED; reads too. Watches end with DONE
+ * (CANCELLED); after resuming, watch again from the last (epoch, sequence). */
 SEREUS_API sereus_status sereus_suspend(sereus_node* node, uint32_t deadline_ms);
 /* Takes the lock again, looks at what another process may have changed, opens sockets anew. BUSY: still held. */
 SEREUS_API sereus_status sereus_resume(sereus_node* node);

@@ -71,6 +71,7 @@ struct EarlyStream {
   std::string protocol;
   store::FrameReader frames{kJoinFrameSizeMax};
   Bytes output;
+  bool asked = false;     // its one request is being dealt with
   bool answered = false;  // an answer is being written
 };
 
@@ -174,6 +175,7 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   void store_drop(OpRef ref, Request& request);
   void store_write(OpRef ref, StoreSlot& slot, Request& request);
   void store_verify(OpRef ref, StoreSlot& slot);
+  void end_barred_sessions(const StoreSlot& root);
   void save_store(const LocalStore& local);
   void emit_store(uint32_t what, StoreSlot& slot);
   void store_moved(StoreSlot& slot, const std::vector<store::AuthorTip>& tips) override;
@@ -232,6 +234,7 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   void on_early_frame(net::StreamId stream, const store::Frame& frame);
   void on_join_request(net::StreamId stream, EarlyStream& early, ByteView payload);
   Code check_join(const DeviceKey& device, ByteView token, StoredInvite** invite);
+  const Member* member_in(const StoreId& root, const DeviceKey& device);
   void admit(net::StreamId stream, const DeviceKey& device, const PartyKey& party, const std::string& name,
              StoredInvite& invite);
   void answer_join(net::StreamId stream, Code code, const StoreId* root, uint32_t role);

@@ -110,6 +110,12 @@ void NodeImpl::on_join_response(JoinOp& op, ByteView payload) {
     op.deadline = 0;
     return;
   }
+  StoreSlot* here = slot_of(*root);
+  if (here != nullptr && !here->is_root()) {
+    op.problem = "the issuer named a store that is not a root store";
+    op.deadline = 0;
+    return;
+  }
   op.root = *root;
   op.problem = "the root store did not arrive in time";
   op.deadline = context_.now.mono_us + kJoinUs;
@@ -123,9 +129,9 @@ void NodeImpl::on_join_response(JoinOp& op, ByteView payload) {
     Peer& peer = peer_of(issuer);
     if (peer.connection == 0) peer.connection = op.connection;
   }
-  if (slot_of(*root) != nullptr) {
+  if (here != nullptr) {
     op.root_here = true;
-    return;
+    return ensure_sessions(issuer, peer_of(issuer));  // of an earlier attempt that did not get this far
   }
   LocalStore local;
   local.id = *root;
@@ -156,7 +162,7 @@ bool NodeImpl::join_step(JoinOp& op) {
     StoreSlot* slot = slot_of(*op.root);
     const Session* session = session_of(op.invite.issuer, *op.root);
     const bool in_step = session != nullptr && session->was_synced;
-    if (slot != nullptr && slot->usable() && in_step && slot->root_state()->may_sync(own_device())) {
+    if (slot != nullptr && slot->usable() && slot->is_root() && in_step && slot->root_state()->may_sync(own_device())) {
       Event event;
       event.store = slot->handle();
       publish();
@@ -196,6 +202,11 @@ void NodeImpl::pump_early(net::StreamId stream, EarlyStream& early) {
   while (true) {
     const Result<net::Host::ReadResult> read = host_->read(stream, chunk);
     if (!read.ok()) return drop_stream(stream);
+    if (early.asked) {
+      // Behind the one request only the stream's end may come.
+      if (read->size > 0) drop_stream(stream);
+      return;
+    }
     early.frames.feed(ByteView(chunk).first(read->size));
     Result<std::optional<store::Frame>> frame = early.frames.next();
     if (!frame.ok()) return drop_stream(stream);
@@ -208,15 +219,24 @@ void NodeImpl::pump_early(net::StreamId stream, EarlyStream& early) {
 void NodeImpl::on_early_frame(net::StreamId stream, const store::Frame& frame) {
   EarlyStream& early = early_.at(stream);
   if (early.protocol == store::kSyncProtocol) return accept_session(stream, early, frame);
-  if (frame.type == store::FrameType::join_request) return on_join_request(stream, early, frame.payload);
-  if (frame.type != store::FrameType::join_response) return drop_stream(stream);
   const auto op = std::find_if(joins_.begin(), joins_.end(), [&](const auto& j) { return j.second.stream == stream; });
-  if (op != joins_.end()) on_join_response(op->second, frame.payload);
+  if (op == joins_.end()) {
+    if (frame.type != store::FrameType::join_request || early.frames.buffered() > 0) return drop_stream(stream);
+    early.asked = true;
+    return on_join_request(stream, early, frame.payload);
+  }
+  // Anything but a response is none, and ends the join as such.
+  on_join_response(op->second, frame.type == store::FrameType::join_response ? ByteView(frame.payload) : ByteView());
   host_->finish(stream);
   early_.erase(stream);
 }
 
 // ---- The issuing side -----------------------------------------------------------------------------------------------------
+
+const Member* NodeImpl::member_in(const StoreId& root, const DeviceKey& device) {
+  const StoreSlot* slot = slot_of(root);
+  return slot == nullptr || !slot->usable() || !slot->is_root() ? nullptr : slot->root_state()->member(device);
+}
 
 Code NodeImpl::check_join(const DeviceKey& device, ByteView token, StoredInvite** invite) {
   InviteToken given{};
@@ -230,6 +250,9 @@ Code NodeImpl::check_join(const DeviceKey& device, ByteView token, StoredInvite*
   if (stored.expires_wall_s < wall_seconds(context_.now)) return Code::expired;
   if (!stored.peer.empty() && net::PeerId::from_device_key(device).to_string() != stored.peer) return Code::denied;
   if (!repeated && stored.uses_left == 0) return Code::denied;
+  // Repeating is for an answer that was lost, not for coming back after a removal: that takes a new invite.
+  const Member* member = member_in(stored.root, device);
+  if (repeated && member != nullptr && member->removed) return Code::denied;
   return Code::ok;
 }
 
@@ -268,7 +291,13 @@ void NodeImpl::admit(net::StreamId stream, const DeviceKey& device, const PartyK
   if (root == nullptr || !root->usable() || !root->root_state()->is_admin(own_device())) {
     return answer_join(stream, Code::denied, nullptr, 0);
   }
-  if (std::find(invite.redeemed.begin(), invite.redeemed.end(), device) == invite.redeemed.end()) {
+  if (std::find(invite.redeemed.begin(), invite.redeemed.end(), device) != invite.redeemed.end()) {
+    // Its answer was lost, the entry was not: nothing more to write.
+    const Member* member = root->root_state()->member(device);
+    if (member != nullptr && member->active) {
+      return answer_join(stream, Code::ok, &invite.root, static_cast<uint32_t>(member->role));
+    }
+  } else {
     invite.uses_left -= 1;
     if (invite.redeemed.size() >= kRedeemedPerInviteMax) invite.redeemed.erase(invite.redeemed.begin());
     invite.redeemed.push_back(device);

@@ -43,14 +43,18 @@ bool NodeImpl::belongs(const DeviceKey& device) const {
   });
 }
 
-// The root says so; or it has not arrived yet, and the device is the one that let us in.
+// The root says so; or it has not arrived yet, and the device is the one that let us in. It has arrived when it names
+// this device: who wrote that is named as well. From then on an introduction, which anybody could have made who knows
+// the root's id, counts for nothing.
 bool NodeImpl::may_sync(const DeviceKey& device, const StoreSlot& slot) const {
   const auto root_handle = handles_.find(slot.root());
   if (root_handle == handles_.end()) return false;
   const StoreSlot& root = *slots_.at(root_handle->second);
   if (!root.usable()) return false;
-  if (root.root_state()->may_sync(device)) return true;
-  return root.root_state()->member(device) == nullptr && introductions_.contains({slot.root(), device});
+  const RootState& state = *root.root_state();
+  if (state.may_sync(device)) return true;
+  return state.member(device) == nullptr && state.member(own_device()) == nullptr &&
+         introductions_.contains({slot.root(), device});
 }
 
 void NodeImpl::emit_peer(uint32_t what, const DeviceKey& device, const std::string& address, uint64_t store) {

@@ -137,6 +137,7 @@ void NodeImpl::reconcile_root(StoreSlot& root) {
       });
       continue;
     }
+    if (slot->is_root() || slot->root() != root.id()) continue;  // another root's: this one has no say over it
     if (declaration.deleted && !slot->local().archived) archive(*slot);
     if (slot->local().name != declaration.name) {
       slot->local().name = declaration.name;
@@ -348,7 +349,18 @@ void NodeImpl::store_moved(StoreSlot& slot, const std::vector<store::AuthorTip>&
     if (member != nullptr && member->removed && !belongs(connection.device)) gone.push_back(connection.device);
   }
   for (const DeviceKey& device : gone) disconnect_peer(device);
+  end_barred_sessions(slot);
   for (auto& [device, peer] : peers_) ensure_sessions(device, peer);
+}
+
+// The root moved: who may not sync its stores any more is told nothing further.
+void NodeImpl::end_barred_sessions(const StoreSlot& root) {
+  std::vector<net::StreamId> barred;
+  for (const auto& [stream, session] : sessions_) {
+    const StoreSlot* slot = slot_of(session->store);
+    if (slot != nullptr && slot->root() == root.id() && !may_sync(session->device, *slot)) barred.push_back(stream);
+  }
+  for (const net::StreamId stream : barred) end_session(stream, false);
 }
 
 }  // namespace sereus::node

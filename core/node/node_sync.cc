@@ -48,9 +48,9 @@ void NodeImpl::open_session(const DeviceKey& device, Peer& peer, StoreSlot& slot
     peer.retries[slot.id()].at = context_.now.mono_us + kSessionRetryUsMin;
     return;
   }
-  auto session = std::make_unique<Session>(Session{++last_session_, device, peer.connection, slot.id(),
-                                                   store::SyncSession::initiate(slot.id(), slot.tips(), slot.digest()),
-                                                   false, false, 0});
+  auto session = std::make_unique<Session>(
+      Session{++last_session_, device, peer.connection, slot.id(),
+              store::SyncSession::initiate(slot.id(), slot.tips(), slot.digest(), context_.now), false, false, 0});
   session_streams_[session->id] = *stream;
   sessions_[*stream] = std::move(session);
   peer.sessions[slot.id()] = *stream;

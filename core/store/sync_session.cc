@@ -33,8 +33,9 @@ void append_table(Bytes& out, FrameType type, flatbuffers::FlatBufferBuilder& bu
 SyncSession::SyncSession(const StoreId& store, const TipMap& tips, const Digest& digest)
     : store_(store), tips_(tips), digest_(digest) {}
 
-SyncSession SyncSession::initiate(const StoreId& store, const TipMap& tips, const Digest& digest) {
+SyncSession SyncSession::initiate(const StoreId& store, const TipMap& tips, const Digest& digest, const Times& now) {
   SyncSession session(store, tips, digest);
+  session.retry_at_ = now.mono_us + kOpenUs;
   session.send_open();
   return session;
 }
@@ -113,6 +114,7 @@ void SyncSession::on_open(const Frame& frame) {
   if (from_wire<StoreId>(*open->store()) != store_)
     return fail_with(Code::wrong_store, "the peer opened another store");
   stage_ = Stage::open;
+  retry_at_ = kNever;
   peer_digest_ = from_wire<Digest>(*open->digest());
   if (*peer_digest_ == digest_) {
     assume_equal();
@@ -157,7 +159,7 @@ void SyncSession::on_range(const Frame& frame) {
     return fail_with(Code::too_large, "the peer names more authors than a store may have");
   const uint64_t last = received.header.first_seq + received.header.entries - 1;
   if (last > theirs.seq) theirs = {last, Hash{}};  // its hash is not known before the range was verified
-  received_bytes_ += received.payload.size();
+  received_bytes_ += received.payload.size() + kReceivedRangeCost;
   received_.push_back(std::move(received));
 }
 
@@ -180,6 +182,7 @@ void SyncSession::on_refused(const Frame& frame) {
 void SyncSession::fail_with(Code code, std::string detail) {
   if (stage_ == Stage::failed) return;
   stage_ = Stage::failed;
+  retry_at_ = kNever;
   error_ = fail(code, std::move(detail));
 }
 
@@ -196,6 +199,7 @@ void SyncSession::assume_equal() {
 
 void SyncSession::compare_tips() {
   for (const auto& [author, tip] : tips_) {
+    if (forked_.contains(author)) continue;
     const auto theirs = peer_.find(author);
     if (theirs == peer_.end() || theirs->second.seq < tip.seq) {
       to_send_.insert(author);
@@ -286,14 +290,18 @@ void SyncSession::on_read(Result<std::pair<RangeHeader, Bytes>> range) {
   const ReadRequest request = *reading_;
   reading_.reset();
   if (stage_ != Stage::open) return;
-  if (!range.ok()) {
+  if (range.ok()) {
+    send_range(request, range->first, range->second);
+  } else {
     to_send_.erase(request.author);
-    if (range.code() != Code::not_found) fail_with(range.error().code, range.error().detail);
-    return send_state_if_idle();
+    if (range.code() != Code::not_found) return fail_with(range.error().code, range.error().detail);
   }
-  const auto& [header, payload] = *range;
-  PeerTip& theirs = peer_[request.author];
+  send_state_if_idle();
+}
+
+void SyncSession::send_range(const ReadRequest& request, const RangeHeader& header, ByteView payload) {
   if (!request.proof) {
+    PeerTip& theirs = peer_[request.author];
     // Our entry before the first must be the peer's tip; if it is not, the author signed two histories.
     if (theirs.seq + 1 == header.first_seq && theirs.seq > 0 && !theirs.hash.is_zero() && theirs.hash != header.prev) {
       return note_fork(request.author, theirs.seq);
@@ -310,16 +318,20 @@ void SyncSession::on_read(Result<std::pair<RangeHeader, Bytes>> range) {
   append_table(output_, FrameType::sync_range, builder,
                wire::CreateRange(builder, &author, header.first_seq, &prev, header.entries, bytes));
   entries_sent_ += header.entries;
-  send_state_if_idle();
 }
 
 bool SyncSession::sending_done() const { return to_send_.empty() && to_prove_.empty() && !reading_; }
 
-bool SyncSession::quiet() const { return sending_done() && output().empty() && received_.empty() && ingesting_ == 0; }
+bool SyncSession::quiet() const {
+  return sending_done() && output().empty() && received_.empty() && ingesting_.empty();
+}
 
-// Tells our digest once all is sent, and again when ingest changed it: the peer then knows whether it is equal.
+// Tells our digest once all is sent, and again when ingest changed it: the peer then knows whether it is equal. A peer
+// that asks and does not read gets one answer when it does.
 void SyncSession::send_state_if_idle() {
-  if (stage_ != Stage::open || !peer_tips_known_ || !sending_done() || ingesting_ != 0 || !received_.empty()) return;
+  if (stage_ != Stage::open || !peer_tips_known_ || !sending_done() || !ingesting_.empty() || !received_.empty())
+    return;
+  if (output().size() >= kOutputBytesMax) return;
   if (state_sent_ == digest_ && ask_sent_ == asked_ && answer_sent_ == peer_ask_) return;
   flatbuffers::FlatBufferBuilder builder(64);
   const auto digest = to_wire<wire::Bytes16>(digest_);
@@ -339,10 +351,12 @@ uint32_t SyncSession::ask() {
 void SyncSession::consume_output(size_t size) {
   SEREUS_ASSERT(size <= output().size());
   output_taken_ += size;
-  if (output_taken_ == output_.size()) {
-    output_.clear();
+  // Move the rest down only when that frees more than it copies.
+  if (output_taken_ >= output_.size() - output_taken_) {
+    output_.erase(output_.begin(), output_.begin() + static_cast<ptrdiff_t>(output_taken_));
     output_taken_ = 0;
   }
+  send_state_if_idle();
 }
 
 // ---- Ingesting ------------------------------------------------------------------------------------------------------
@@ -351,18 +365,22 @@ std::optional<ReceivedRange> SyncSession::take_received() {
   if (received_.empty()) return std::nullopt;
   ReceivedRange range = std::move(received_.front());
   received_.pop_front();
-  ++ingesting_;
+  ingesting_.push_back({range.header.author, range.header.first_seq + range.header.entries - 1});
   return range;
 }
 
 void SyncSession::on_ingested(size_t payload_bytes, uint32_t entries, const Status& outcome, const Times& now) {
-  SEREUS_ASSERT(ingesting_ > 0 && received_bytes_ >= payload_bytes);
-  --ingesting_;
-  received_bytes_ -= payload_bytes;
+  SEREUS_ASSERT(!ingesting_.empty() && received_bytes_ >= payload_bytes + kReceivedRangeCost);
+  const auto [author, last_seq] = ingesting_.front();
+  ingesting_.pop_front();
+  received_bytes_ -= payload_bytes + kReceivedRangeCost;
   if (outcome.ok()) {
     entries_received_ += entries;
-  } else if (outcome.code() != Code::pending && outcome.code() != Code::denied && outcome.code() != Code::fork &&
-             outcome.code() != Code::gap) {
+  } else if (outcome.code() == Code::fork) {
+    // The peer, whose history is the other one, may not have seen ours.
+    const auto ours = tips_.find(author);
+    if (ours != tips_.end()) note_fork(author, std::min(last_seq, ours->second.seq));
+  } else if (outcome.code() != Code::pending && outcome.code() != Code::denied && outcome.code() != Code::gap) {
     // Bytes that cannot be: malformed, forged, of another store. The peer is broken or hostile.
     return fail_with(outcome.error().code, outcome.error().detail);
   }
@@ -373,6 +391,7 @@ void SyncSession::on_ingested(size_t payload_bytes, uint32_t entries, const Stat
 // ---- Timers ---------------------------------------------------------------------------------------------------------
 
 void SyncSession::arm_retry(const Times& now) {
+  if (stage_ == Stage::opening) return;  // a byte of an Open is no answer yet
   if (stage_ != Stage::open || synced()) {
     retry_at_ = kNever;
     return;
@@ -381,7 +400,8 @@ void SyncSession::arm_retry(const Times& now) {
 }
 
 void SyncSession::step(const Times& now) {
-  if (stage_ != Stage::open || now.mono_us < retry_at_) return;
+  if (stage_ == Stage::failed || now.mono_us < retry_at_) return;
+  if (stage_ == Stage::opening) return fail_with(Code::timeout, "the peer does not answer");
   retry_at_ = kNever;
   if (synced()) return;
   if (quiet()) {

@@ -33,6 +33,9 @@ inline constexpr uint16_t kSyncVersion = 1;
 inline constexpr size_t kReceivedBytesMax = 4 * kRangeBytesMax;
 inline constexpr size_t kOutputBytesMax = 2 * kRangeBytesMax;  // no further range is read while more waits to be sent
 inline constexpr size_t kTipsPerFrame = 1024;
+// What a waiting range costs beside its payload: without it a flood of empty ones would count as nothing.
+inline constexpr size_t kReceivedRangeCost = 1024;
+inline constexpr uint64_t kOpenUs = 30 * kMicrosPerSecond;  // for the peer to answer our Open
 
 // Differing digests with nothing left to send either way (an author pending or refused): tips are exchanged again after
 // this long, doubling up to the second.
@@ -61,8 +64,8 @@ class SyncSession {
   // The state of our replica now. `tips` by author.
   using TipMap = std::map<AuthorKey, AuthorTip>;
 
-  // The opener sends its Open at once.
-  static SyncSession initiate(const StoreId& store, const TipMap& tips, const Digest& digest);
+  // The opener sends its Open at once, and fails with Code::timeout when no answer comes within kOpenUs.
+  static SyncSession initiate(const StoreId& store, const TipMap& tips, const Digest& digest, const Times& now);
   // The other side: `first` is the opener's Open frame, which named the store and let the node find it.
   static Result<SyncSession> accept(const Frame& first, const StoreId& store, const TipMap& tips, const Digest& digest);
   // Which store an opener asks for.
@@ -116,6 +119,8 @@ class SyncSession {
   // An author of whom the peer has another history than we.
   const std::set<AuthorKey>& forked() const { return forked_; }
   SyncCounters counters() const;
+  // Bytes held for this peer: waiting to be sent, received and not yet ingested, and of a frame that is not whole.
+  size_t memory() const { return output_.size() + received_bytes_ + frames_.buffered(); }
 
  private:
   struct PeerTip {
@@ -133,6 +138,7 @@ class SyncSession {
   void on_refused(const Frame& frame);
   void send_open();
   void send_tips();
+  void send_range(const ReadRequest& request, const RangeHeader& header, ByteView payload);
   void send_state_if_idle();
   void compare_tips();
   void note_fork(const AuthorKey& author, uint64_t seq);
@@ -164,12 +170,12 @@ class SyncSession {
   size_t output_taken_ = 0;
   std::optional<ReadRequest> reading_;
   std::deque<ReceivedRange> received_;
-  size_t received_bytes_ = 0;  // handed out and not yet ingested ones included
-  size_t ingesting_ = 0;       // ranges handed out and not yet reported
+  size_t received_bytes_ = 0;                             // handed out and not yet ingested ones included
+  std::deque<std::pair<AuthorKey, uint64_t>> ingesting_;  // handed out and not yet reported: author and last sequence
 
   uint64_t entries_received_ = 0;
   uint64_t entries_sent_ = 0;
-  uint64_t retry_at_ = kNever;
+  uint64_t retry_at_ = kNever;  // while opening: the end of our patience
   uint64_t retry_delay_us_ = kRetryTipsUsMin;
   Stage stage_ = Stage::opening;
   Error error_;

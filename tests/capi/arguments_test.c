@@ -238,6 +238,34 @@ static void check_options(sereus_node* node) {
   CHECK_EQUAL(op, 0);
 }
 
+/* Structs that are said to be shorter than any version of them, in memory that is no longer than they say. */
+static void check_short_structs(sereus_node* node) {
+  const size_t shortest = offsetof(sereus_config, operations_max) + sizeof(uint32_t);
+  size_t size;
+  for (size = sizeof(size_t); size < shortest; ++size) {
+    sereus_config full = test_config("/never/made");
+    sereus_config* config = malloc(size);
+    sereus_node* none_opened = NULL;
+    REQUIRE(config != NULL);
+    full.size = size;
+    memcpy(config, &full, size);
+    CHECK_STATUS(sereus_open(config, &none_opened), SEREUS_E_INVALID);
+    CHECK(none_opened == NULL);
+    free(config);
+  }
+  for (size = sizeof(size_t); size < sizeof(sereus_invite_options); size += 4) {
+    sereus_invite_options full = SEREUS_INIT(sereus_invite_options);
+    sereus_invite_options* options = malloc(size);
+    sereus_id op = 1;
+    REQUIRE(options != NULL);
+    full.size = size;
+    memcpy(options, &full, size);
+    CHECK_STATUS(sereus_invite_create(node, options, &op), SEREUS_E_INVALID);
+    CHECK_EQUAL(op, 0);
+    free(options);
+  }
+}
+
 static void check_accessors(void) {
   CHECK_EQUAL(sereus_event_kind(NULL), 0);
   CHECK_EQUAL(sereus_event_op(NULL), 0);
@@ -282,6 +310,7 @@ int main(void) {
   check_bytes(node);
   check_ids(node);
   check_options(node);
+  check_short_structs(node);
   sereus_unref(node);
   check_node(node, SEREUS_E_CLOSED); /* given up */
   return finish_tests();

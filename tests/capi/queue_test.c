@@ -68,6 +68,18 @@ static void check_watch_waits(void) {
   (void)dropped;
 }
 
+/* Takes everything; STORE events and what DROPPED tells of. */
+static void drain(sereus_node* node, uint64_t* stores, uint64_t* dropped) {
+  sereus_event* event = NULL;
+  *stores = *dropped = 0;
+  do {
+    CHECK_STATUS(sereus_poll(node, &event), SEREUS_OK);
+    *stores += sereus_event_store(event) != NULL;
+    if (sereus_event_dropped(event) != NULL) *dropped += sereus_event_dropped(event)->count;
+    sereus_event_free(event);
+  } while (event != NULL);
+}
+
 static size_t count_stores(sereus_node* node) {
   sereus_rows* rows = NULL;
   size_t count = 0;
@@ -81,7 +93,6 @@ static void check_dropped(void) {
   sereus_config config = test_config(fresh_path("dropped"));
   sereus_node* node;
   sereus_id op = 0;
-  sereus_event* event = NULL;
   uint64_t stores = 0, dropped = 0;
   int i;
   config.event_queue_max = 1;
@@ -91,14 +102,18 @@ static void check_dropped(void) {
   for (i = 0; i < 20; ++i) CHECK_STATUS(sereus_store_create(node, 0, "s", &op), SEREUS_OK);
   for (i = 0; i < 400 && count_stores(node) < 21; ++i) sleep_ms(50); /* the root store as well */
   sleep_ms(100);
-  do {
-    CHECK_STATUS(sereus_poll(node, &event), SEREUS_OK);
-    stores += sereus_event_store(event) != NULL;
-    if (sereus_event_dropped(event) != NULL) dropped += sereus_event_dropped(event)->count;
-    sereus_event_free(event);
-  } while (event != NULL);
+  drain(node, &stores, &dropped);
   CHECK_EQUAL(stores, 1);
   CHECK_EQUAL(dropped, 20);
+  /* There is room again, and the next loss is counted anew. */
+  for (i = 0; i < 3; ++i) CHECK_STATUS(sereus_store_create(node, 0, "s", &op), SEREUS_OK);
+  for (i = 0; i < 400 && count_stores(node) < 24; ++i) sleep_ms(50);
+  sleep_ms(100);
+  drain(node, &stores, &dropped);
+  CHECK_EQUAL(stores, 1);
+  CHECK_EQUAL(dropped, 2);
+  drain(node, &stores, &dropped);
+  CHECK_EQUAL(stores + dropped, 0);
   sereus_unref(node);
 }
 

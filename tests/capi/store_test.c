@@ -111,6 +111,45 @@ static void check_limits(sereus_node* node, sereus_id store) {
   CHECK_EQUAL(op, 0);
 }
 
+/* The limits hold wherever a key or a value goes in; what is refused is not written in part. */
+static void check_limits_everywhere(sereus_node* node, sereus_id store) {
+  const sereus_bytes longest = bytes_at(big, SEREUS_KEY_SIZE_MAX), too_long = bytes_at(big, SEREUS_KEY_SIZE_MAX + 1);
+  sereus_write writes[2];
+  sereus_id op = 1;
+  sereus_rows* rows = NULL;
+  memset(big, 'x', sizeof big);
+  CHECK_STATUS(sereus_store_remove(node, store, too_long, &op), SEREUS_E_TOO_LARGE);
+  CHECK_STATUS(sereus_store_get(node, store, too_long, &rows), SEREUS_E_TOO_LARGE);
+  CHECK_STATUS(sereus_store_heads(node, store, too_long, &rows), SEREUS_E_TOO_LARGE);
+  CHECK_STATUS(sereus_store_list(node, store, too_long, bytes_of(""), 0, 0, &rows), SEREUS_E_TOO_LARGE);
+  CHECK_STATUS(sereus_store_list(node, store, bytes_of(""), too_long, 0, 0, &rows), SEREUS_E_TOO_LARGE);
+  CHECK_STATUS(sereus_store_watch(node, store, too_long, 0, 0, &op), SEREUS_E_TOO_LARGE);
+  CHECK(rows == NULL && op == 0);
+
+  memset(writes, 0, sizeof writes);
+  writes[0].kind = writes[1].kind = SEREUS_WRITE_PUT;
+  writes[0].key = bytes_of("beside");
+  writes[0].value = bytes_of("v");
+  writes[1].key = too_long;
+  writes[1].value = bytes_of("v");
+  CHECK_STATUS(sereus_store_write(node, store, writes, 2, &op), SEREUS_E_TOO_LARGE);
+  writes[1].kind = SEREUS_WRITE_REMOVE;
+  writes[1].value = bytes_of("");
+  CHECK_STATUS(sereus_store_write(node, store, writes, 2, &op), SEREUS_E_TOO_LARGE);
+  writes[1].kind = SEREUS_WRITE_PUT;
+  writes[1].key = bytes_of("large");
+  writes[1].value = bytes_at(big, sizeof big);
+  CHECK_STATUS(sereus_store_write(node, store, writes, 2, &op), SEREUS_E_TOO_LARGE);
+  CHECK_EQUAL(op, 0);
+  CHECK(!holds(node, store, "beside", "v"));
+
+  CHECK_STATUS(sereus_store_remove(node, store, longest, &op), SEREUS_OK);
+  CHECK_STATUS(wait_status(node, op), SEREUS_OK);
+  CHECK_STATUS(sereus_store_heads(node, store, longest, &rows), SEREUS_OK);
+  CHECK(sereus_rows_head(rows, 0) != NULL && sereus_rows_head(rows, 0)->deleted == 1);
+  sereus_rows_free(rows);
+}
+
 /* Takes `count` changes of a watch; remembers where the last was. */
 static size_t take_changes(sereus_node* node, sereus_id watch, size_t count, uint64_t* epoch, uint64_t* sequence) {
   size_t taken = 0;
@@ -247,6 +286,7 @@ int main(void) {
   check_removal_and_heads(node, store);
   check_transactions(node, store);
   check_limits(node, store);
+  check_limits_everywhere(node, store);
   check_info(node, store, folder);
   check_verify_and_delete(node);
   CHECK_STATUS(sereus_close(node), SEREUS_OK);

@@ -13,6 +13,18 @@ static int child_writes(const char* folder) {
   return finish_tests();
 }
 
+static int child_makes_a_store(const char* folder) {
+  sereus_node* node = open_folder(folder);
+  sereus_id store = create_store(node, "theirs");
+  CHECK_STATUS(put(node, store, "k", "of another process"), SEREUS_OK);
+  CHECK_STATUS(sereus_store_open(node, "s", &store), SEREUS_OK);
+  CHECK_STATUS(put(node, store, "w/2", "meanwhile"), SEREUS_OK);
+  CHECK_STATUS(sereus_close(node), SEREUS_OK);
+  CHECK(wait_closed(node));
+  sereus_unref(node);
+  return finish_tests();
+}
+
 static int child_is_refused(const char* folder) {
   sereus_config config = test_config(folder);
   sereus_node* node = NULL;
@@ -82,10 +94,79 @@ static void check_suspend_busy(void) {
   sereus_unref(node);
 }
 
+/* The next change of a watch; 1 when it is that key and value, and no other event of the watch came before it. */
+static int next_change(sereus_node* node, sereus_id watch, const char* key, const char* value, uint64_t* epoch,
+                       uint64_t* sequence) {
+  sereus_event* event;
+  while ((event = next_event(node)) != NULL) {
+    const sereus_store_change* change = sereus_event_store_change(event);
+    const int ours = sereus_event_op(event) == watch;
+    const int right = change != NULL && is_text(change->key, key) && is_text(change->value, value);
+    if (ours && right) {
+      *epoch = change->epoch;
+      *sequence = change->sequence;
+    }
+    sereus_event_free(event);
+    if (ours) return right;
+  }
+  return 0;
+}
+
+/* Ids of stores hold over suspending, also beside one that another process made; a watch ends, and another goes on where
+ * it was. */
+static void check_ids_and_watches(void) {
+  const char* folder = fresh_path("ids");
+  sereus_node* node = open_with_identity(folder);
+  sereus_id first = create_store(node, "s"), second = create_store(node, "t"), theirs = 0, id = 0, op = 0, watch = 0;
+  uint64_t epoch = 0, sequence = 0;
+  sereus_event* event = NULL;
+  int round;
+  CHECK_STATUS(put(node, second, "k", "t's own"), SEREUS_OK);
+  CHECK_STATUS(sereus_store_watch(node, first, bytes_of("w/"), SEREUS_WATCH_ALL, 0, &watch), SEREUS_OK);
+  CHECK_STATUS(sereus_store_put(node, first, bytes_of("w/1"), bytes_of("before"), &op), SEREUS_OK);
+  CHECK(next_change(node, watch, "w/1", "before", &epoch, &sequence));
+
+  CHECK_STATUS(sereus_suspend(node, 5000), SEREUS_OK);
+  CHECK_STATUS(wait_status(node, watch), SEREUS_E_CANCELLED); /* events are drained while suspended */
+  CHECK_STATUS(sereus_cancel(node, watch), SEREUS_E_SUSPENDED);
+  CHECK_EQUAL(wait_child(start_child("makes", folder)), 0);
+  CHECK_STATUS(sereus_resume(node), SEREUS_OK);
+  CHECK_STATUS(sereus_cancel(node, watch), SEREUS_E_NOT_FOUND);
+
+  for (round = 0; round < 2; ++round) {
+    CHECK_STATUS(sereus_store_open(node, "s", &id), SEREUS_OK);
+    CHECK(id == first);
+    CHECK_STATUS(sereus_store_open(node, "t", &id), SEREUS_OK);
+    CHECK(id == second);
+    CHECK(holds(node, first, "w/1", "before") && holds(node, second, "k", "t's own"));
+    CHECK_STATUS(sereus_store_open(node, "theirs", &id), SEREUS_OK);
+    CHECK(id != first && id != second && (round == 0 || id == theirs));
+    theirs = id;
+    CHECK(holds(node, theirs, "k", "of another process"));
+    if (round == 0) {
+      CHECK_STATUS(sereus_suspend(node, 5000), SEREUS_OK);
+      CHECK_STATUS(sereus_resume(node), SEREUS_OK);
+    }
+  }
+
+  CHECK_STATUS(sereus_store_watch(node, first, bytes_of("w/"), epoch, sequence, &watch), SEREUS_OK);
+  CHECK(next_change(node, watch, "w/2", "meanwhile", &epoch, &sequence));
+  CHECK_STATUS(sereus_store_put(node, first, bytes_of("w/3"), bytes_of("after"), &op), SEREUS_OK);
+  CHECK(next_change(node, watch, "w/3", "after", &epoch, &sequence));
+  CHECK_STATUS(sereus_cancel(node, watch), SEREUS_OK);
+  CHECK_STATUS(wait_status(node, watch), SEREUS_E_CANCELLED);
+  CHECK_STATUS(sereus_poll(node, &event), SEREUS_OK);
+  CHECK(event == NULL); /* nothing twice */
+  sereus_event_free(event);
+  sereus_unref(node);
+}
+
 int main(int argc, char** argv) {
+  if (argc == 3 && strcmp(argv[1], "makes") == 0) return child_makes_a_store(argv[2]);
   if (argc == 3 && strcmp(argv[1], "writes") == 0) return child_writes(argv[2]);
   if (argc == 3 && strcmp(argv[1], "refused") == 0) return child_is_refused(argv[2]);
   check_suspend();
   check_suspend_busy();
+  check_ids_and_watches();
   return finish_tests();
 }
