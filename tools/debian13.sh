@@ -31,4 +31,4 @@ cp -n "$root"/build/deps/cache/* "$folder/system/work/build/deps/cache/" 2>/dev/
 mount -t proc proc "$folder/system/proc"
 trap 'umount "$folder/system/proc"' EXIT
 chroot "$folder/system" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
-  bash -c 'cd /work && apt-get update -qq && ./dev build && python3 tools/run_tests.py build/release/test/test_*'
+  bash -c 'cd /work && apt-get update -qq && { ./dev build || ninja -C build/release -k 0; } && python3 tools/run_tests.py build/release/test/test_*'
