@@ -36,7 +36,7 @@ class KeyPair {
  private:
   KeyPair(SecretBytes<64> secret, const PublicKey& public_key) : secret_(std::move(secret)), public_(public_key) {}
 
-  SecretBytes<64> secret_;  // libsodium's form: seed || public key
+  SecretBytes<64> secret_;  // seed || public key
   PublicKey public_{};
 };
 

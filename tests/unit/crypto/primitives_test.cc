@@ -1,5 +1,6 @@
 // Hashes, secrets, signing, AEAD and key derivation against published vectors.
 #include <gtest/gtest.h>
+#include <sodium.h>
 
 #include <thread>
 #include <vector>
@@ -198,6 +199,23 @@ TEST(Sign, Rfc8032Vectors) {
     EXPECT_EQ(pair.device_key().hex(), vector.public_key);
     EXPECT_EQ(pair.author_key().hex(), vector.public_key);
     EXPECT_EQ(pair.clone().sign(hex(vector.message)).hex(), vector.signature);
+  }
+}
+
+// The signature is made by another library than the key: both must agree to the byte, at every length around a block.
+TEST(Sign, AgreesWithLibsodium) {
+  test::TestRandom random(41);
+  for (size_t size = 0; size < 400; ++size) {
+    SecretBytes<kSeedSize> seed;
+    random.fill(seed.span());
+    Bytes message(size);
+    random.fill(message);
+    uint8_t public_key[32];
+    uint8_t secret[64];
+    Signature expected;
+    ASSERT_EQ(crypto_sign_seed_keypair(public_key, secret, seed.data()), 0);
+    ASSERT_EQ(crypto_sign_detached(expected.bytes.data(), nullptr, message.data(), size, secret), 0);
+    EXPECT_EQ(KeyPair::from_seed(seed).sign(message), expected) << size << " bytes";
   }
 }
 
