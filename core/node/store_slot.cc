@@ -91,12 +91,15 @@ void StoreSlot::start_work() {
     start_commit();
   } else if (can_release) {
     start_release();
+  } else if (maintenance_due_ && !closing_) {
+    start_maintenance();
   } else if (closing_ && verifying_ == 0) {
     finish_close();
   }
 }
 
-void StoreSlot::look_at_root(StoreWriter& writer, CommitOutcome& outcome) {
+void StoreSlot::look_after_job(StoreWriter& writer, CommitOutcome& outcome) {
+  outcome.maintenance_due = writer.store->maintenance_due();
   if (!writer.authority) return;
   writer.authority->refresh();
   outcome.authority_heads = writer.store->authority_heads();
@@ -122,7 +125,7 @@ void StoreSlot::start_commit() {
       JobQueue::writer,
       [writer = opened_->writer, author = author_pair_, transactions, outcome, authority, now = context_.now] {
         outcome->report = writer->store->commit(std::move(*transactions), *author, authority, now);
-        look_at_root(*writer, *outcome);
+        look_after_job(*writer, *outcome);
       },
       [this, batch, outcome] { finish_commit(std::move(*batch), *outcome); });
 }
@@ -146,6 +149,7 @@ void StoreSlot::take_report(const store::CommitReport& report, CommitOutcome& ou
   for (const store::AuthorTip& tip : report.tips) opened_->tips[tip.author] = tip;
   opened_->digest = report.digest;
   opened_->stats.sequence = report.sequence;
+  maintenance_due_ = outcome.maintenance_due;
   if (outcome.root_state) {
     opened_->root_state = outcome.root_state;
     opened_->authority_heads = std::move(outcome.authority_heads);
@@ -162,12 +166,24 @@ void StoreSlot::start_release() {
       JobQueue::writer,
       [writer = opened_->writer, outcome, now = context_.now] {
         outcome->report = writer->store->release_held(now, &outcome->next_held_wall_us);
-        look_at_root(*writer, *outcome);
+        look_after_job(*writer, *outcome);
       },
       [this, outcome] {
         working_ = false;
         next_held_wall_us_ = outcome->next_held_wall_us;
         if (outcome->report->ok()) take_report(**outcome->report, *outcome);
+        start_work();
+      });
+}
+
+// Only when nothing waits to be written: moving the WAL takes some syncs. A failure shows again with the next commit.
+void StoreSlot::start_maintenance() {
+  working_ = true;
+  maintenance_due_ = false;
+  context_.run(
+      JobQueue::writer, [writer = opened_->writer] { (void)writer->store->maintain(); },
+      [this] {
+        working_ = false;
         start_work();
       });
 }
@@ -217,7 +233,7 @@ void StoreSlot::start_ingest() {
           return;
         }
         outcome->report = writer->store->ingest(std::move(*ranges), *root->authority, now, &outcome->refused);
-        look_at_root(*writer, *outcome);
+        look_after_job(*writer, *outcome);
       },
       [this, batches, outcome] { finish_ingest(*batches, *outcome); });
 }

@@ -147,11 +147,13 @@ class StoreSlot {
     std::vector<Hash> authority_heads;
     std::shared_ptr<const RootState> root_state;
     int64_t next_held_wall_us = 0;
+    bool maintenance_due = false;
   };
 
   void start_commit();
   void start_ingest();
   void start_release();
+  void start_maintenance();
   void finish_commit(std::vector<PendingWrite> batch, CommitOutcome& outcome);
   void finish_ingest(const std::vector<IngestBatch>& batches, CommitOutcome& outcome);
   void take_report(const store::CommitReport& report, CommitOutcome& outcome);
@@ -159,7 +161,7 @@ class StoreSlot {
   void read_watch(Watch& watch);
   void finish_watch_read(OpRef ref, const Result<std::vector<store::Change>>& changes, uint64_t scanned,
                          uint64_t epoch);
-  static void look_at_root(StoreWriter& writer, CommitOutcome& outcome);
+  static void look_after_job(StoreWriter& writer, CommitOutcome& outcome);
   store::WriteOp introduction(const Keystore& keystore) const;
 
   NodeContext& context_;
@@ -178,6 +180,7 @@ class StoreSlot {
   std::deque<PendingWrite> pending_;
   std::deque<std::shared_ptr<IngestBatch>> ingest_;
   size_t verifying_ = 0;
+  bool maintenance_due_ = false;
   bool working_ = false;      // a writer job of this store is under way
   bool ingest_turn_ = false;  // commits and ingests alternate, so that neither starves
   bool closing_ = false;

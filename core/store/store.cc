@@ -386,12 +386,16 @@ Result<std::vector<ForkProof>> StoreImpl::fork_proofs() {
 
 Status StoreImpl::maintain() {
   SEREUS_TRY(ready());
+  if (!maintenance_due()) return {};
   const uint32_t written = index_->database().pages_written();
-  if (written - maintained_pages_ < kCheckpointPages) return {};
   const auto done = index_->database().checkpoint(storage::CheckpointMode::passive);
   if (!done.ok()) return note_damage(done.error());
   maintained_pages_ = written;
   return {};
+}
+
+bool StoreImpl::maintenance_due() const {
+  return index_ != nullptr && index_->database().pages_written() - maintained_pages_ >= kCheckpointPages;
 }
 
 Status StoreImpl::close() {

@@ -60,6 +60,8 @@ class Store : public KvStore, public SyncStore {
   // Work that can wait, for when the writer queue is idle: moves the index's WAL into the index when it has grown.
   // A commit does it by itself only when nobody called this for long.
   virtual Status maintain() = 0;
+  // True when maintain() has something to do.
+  virtual bool maintenance_due() const = 0;
   // Reads the whole log: every hash, chain and signature, and compares the index. Code::corrupt says where.
   virtual Status verify() = 0;
   // Checkpoints the index and releases files; the object is then only good for destruction.

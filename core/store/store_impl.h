@@ -42,6 +42,7 @@ class StoreImpl : public Store {
   Result<std::unique_ptr<RangeReader>> make_range_reader() override;
   Result<std::vector<ForkProof>> fork_proofs() override;
   Status maintain() override;
+  bool maintenance_due() const override;
   Status verify() override;
   Status close() override;
 
