@@ -14,6 +14,8 @@
 #include <cstring>
 #include <utility>
 
+#include "drivers/posix/descriptor.h"
+
 namespace sereus::posix {
 namespace {
 
@@ -21,21 +23,6 @@ constexpr mode_t kFileMode = 0600;
 constexpr mode_t kFolderMode = 0700;
 constexpr int kTreeDepthMax = 32;  // remove_tree: deeper than any folder of ours; bounds recursion and descriptors
 constexpr size_t kPathMax = 1024;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
 
 // strerror_r comes in two shapes.
 [[maybe_unused]] std::string error_text(int /*status*/, const char* buffer) { return buffer; }

@@ -12,6 +12,8 @@
 #include <atomic>
 #include <cstring>
 
+#include "drivers/posix/descriptor.h"
+
 namespace sereus::posix {
 namespace {
 
@@ -28,25 +30,6 @@ std::string file_of(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? path : path.substr(slash + 1);
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  int release() {
-    const int fd = fd_;
-    fd_ = -1;
-    return fd;
-  }
-
- private:
-  int fd_;
-};
 
 // An address for a path of any length: a long one is named through a descriptor of its folder, which only Linux offers.
 class UnixAddress {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/store/range.h"
+#include "tests/support/draft_of.h"
 #include "tests/support/files_in_repository.h"
 #include "tests/support/test_random.h"
 
@@ -149,24 +150,7 @@ TEST(EntryVectors, RootStoreId) {
 void expect_canonical(ByteView body) {
   const auto view = parse_body(body);
   if (!view.ok()) return;
-  EntryDraft draft;
-  draft.store = view->store;
-  draft.author = view->author;
-  draft.prev = view->prev;
-  draft.seq = view->seq;
-  draft.hlc = view->hlc;
-  draft.authority = view->authority;
-  for (const OpView& from : view->ops) {
-    Op op;
-    op.kind = from.kind;
-    op.key = to_bytes(from.key);
-    op.value = to_bytes(from.value);
-    op.parents = from.parents;
-    for (const ByteView certificate : from.certificates) op.certificates.push_back(to_bytes(certificate));
-    op.party = from.party;
-    std::copy(from.nonce.begin(), from.nonce.end(), op.nonce.begin());
-    draft.ops.push_back(std::move(op));
-  }
+  const EntryDraft draft = draft_of(*view);
   EXPECT_TRUE(check_draft(draft).ok());
   ASSERT_TRUE(equal(encode_body(draft), body));
 }
