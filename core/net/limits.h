@@ -28,6 +28,14 @@ inline constexpr size_t kMultistreamLineMax = 1024;     // as js-libp2p: length 
 inline constexpr size_t kMultistreamProposalsMax = 32;  // go and js clients try a handful of protocols
 inline constexpr uint64_t kNegotiationTimeoutUs = 10 * kMicrosPerSecond;  // as js-libp2p
 
+// --- Noise --------------------------------------------------------------------------------------------------------
+
+inline constexpr size_t kNoiseMessageMax = 65535;  // Noise section 3, and what 16 bits of length say
+// Key, signature and extensions: 4 KiB for RSA-8192 with its signature, the rest for certificate hashes and muxers. Until
+// the handshake is done a stranger can make us hold this much and no more.
+inline constexpr size_t kNoisePayloadMax = 8192;
+inline constexpr size_t kNoiseMuxersMax = 16;  // there are two in use
+
 // --- QUIC: packets ------------------------------------------------------------------------------------------------
 
 inline constexpr size_t kQuicCidLength = 8;       // ours: random, 2^64 of them
