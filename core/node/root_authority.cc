@@ -1,6 +1,7 @@
 #include "core/node/root_authority.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace sereus::node {
 namespace {
@@ -14,13 +15,20 @@ bool is_genesis_of(const StoreId& root, const store::AuthorBinding& binding, con
 
 }  // namespace
 
-Result<std::shared_ptr<const RootState>> RootAuthority::state() {
+Result<const RootState*> RootAuthority::look() {
   if (!fresh_) {
     SEREUS_ASSIGN(RootState read, read_root_state(*reader_));
-    state_ = std::make_shared<const RootState>(std::move(read));
+    state_ = std::make_shared<RootState>(std::move(read));
+    handed_out_ = false;
     fresh_ = true;
   }
-  return state_;
+  return state_.get();
+}
+
+Result<std::shared_ptr<const RootState>> RootAuthority::state() {
+  SEREUS_TRY(look());
+  handed_out_ = true;
+  return std::shared_ptr<const RootState>(state_);
 }
 
 Status RootAuthority::check(const StoreId& store, const store::AuthorBinding& binding, const store::EntryView& entry,
@@ -33,11 +41,9 @@ Status RootAuthority::check(const StoreId& store, const store::AuthorBinding& bi
 // A range of root entries is decided on before any of it is in the index, and each entry cites the one before it.
 void RootAuthority::stage(const store::EntryView& entry) {
   staged_.insert(store::entry_hash(entry.body));
-  const auto before = state();
-  if (!before.ok()) return;
-  auto after = std::make_shared<RootState>(**before);
-  apply_root_entry(*after, entry);
-  state_ = std::move(after);
+  if (!look().ok()) return;
+  if (std::exchange(handed_out_, false)) state_ = std::make_shared<RootState>(*state_);
+  apply_root_entry(*state_, entry);
 }
 
 Status RootAuthority::decide(const StoreId& store, const store::AuthorBinding& binding, const store::EntryView& entry,
@@ -48,7 +54,7 @@ Status RootAuthority::decide(const StoreId& store, const store::AuthorBinding& b
     return root_.contains(hash) || (in_root && staged_.contains(hash));
   });
   if (cited.empty() || !all_here) return fail(Code::pending, "the entry cites authority that has not arrived yet");
-  SEREUS_ASSIGN(const auto now, state());
+  SEREUS_ASSIGN(const RootState* now, look());
   const Member* member = now->member(binding.device);
   if (member == nullptr || member->party != binding.party) {
     return fail(Code::denied, "the author's device was never invited");

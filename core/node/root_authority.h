@@ -38,11 +38,13 @@ class RootAuthority : public store::Authority {
                 const std::vector<Hash>& cited);
   Status check_root_entry(const store::AuthorBinding& binding, const store::EntryView& entry, const Member* member);
   void stage(const store::EntryView& entry);
+  Result<const RootState*> look();
 
   store::Store& root_;
   std::unique_ptr<store::StoreReader> reader_;
-  std::shared_ptr<const RootState> state_;
+  std::shared_ptr<RootState> state_;
   bool fresh_ = false;
+  bool handed_out_ = false;  // somebody else reads state_: a change needs a copy of it
   std::set<Hash> staged_;  // root entries that stand, of the ingest under way: those behind them may cite them
 };
 
