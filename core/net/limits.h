@@ -84,6 +84,16 @@ inline constexpr uint64_t kYamuxRefusalsPerSecond = 64;
 inline constexpr uint64_t kYamuxIdleBurst = 8192;
 inline constexpr uint64_t kYamuxIdlePerSecond = 4096;
 
+// --- TCP ------------------------------------------------------------------------------------------------------------
+
+inline constexpr uint64_t kTcpHandshakeTimeoutUs = 10 * kMicrosPerSecond;  // connecting, Noise and yamux together
+// One connection's share before the next one's turn.
+inline constexpr size_t kTcpReadBytes = 64 << 10;  // in one call
+inline constexpr size_t kTcpReadsPerStep = 8;
+inline constexpr size_t kTcpProduceBytes = 64 << 10;  // sealed at once: about one Noise frame
+inline constexpr size_t kTcpWritesPerStep = 8;
+inline constexpr size_t kTcpListenersMax = 64;
+
 // --- QUIC: packets ------------------------------------------------------------------------------------------------
 
 inline constexpr size_t kQuicCidLength = 8;       // ours: random, 2^64 of them

@@ -194,15 +194,22 @@ Result<Multiaddr> Multiaddr::from_bytes(ByteView bytes) {
   return out;
 }
 
-Multiaddr Multiaddr::quic(const IpEndpoint& endpoint) {
+Multiaddr Multiaddr::with_port(const IpEndpoint& endpoint, AddrCode transport) {
   Multiaddr out;
   const auto ip = ByteView(endpoint.address).first(endpoint.is_v6 ? 16 : 4);
   out.parts_.push_back({endpoint.is_v6 ? AddrCode::ip6 : AddrCode::ip4, sereus::to_bytes(ip)});
   out.parts_.push_back(
-      {AddrCode::udp, {static_cast<uint8_t>(endpoint.port >> 8), static_cast<uint8_t>(endpoint.port & 0xff)}});
+      {transport, {static_cast<uint8_t>(endpoint.port >> 8), static_cast<uint8_t>(endpoint.port & 0xff)}});
+  return out;
+}
+
+Multiaddr Multiaddr::quic(const IpEndpoint& endpoint) {
+  Multiaddr out = with_port(endpoint, AddrCode::udp);
   out.parts_.push_back({AddrCode::quic_v1, {}});
   return out;
 }
+
+Multiaddr Multiaddr::tcp(const IpEndpoint& endpoint) { return with_port(endpoint, AddrCode::tcp); }
 
 std::string Multiaddr::to_string() const {
   std::string out;
@@ -229,13 +236,23 @@ Bytes Multiaddr::to_bytes() const {
   return out;
 }
 
-std::optional<IpEndpoint> Multiaddr::quic_endpoint() const {
-  const bool with_peer = parts_.size() == 4 && parts_[3].code == AddrCode::p2p;
-  if (parts_.size() != 3 && !with_peer) return std::nullopt;
+// The endpoint when the address is an IP, `rest`, and perhaps a peer id.
+std::optional<IpEndpoint> Multiaddr::endpoint_before(std::initializer_list<AddrCode> rest) const {
+  const size_t size = 1 + rest.size();
+  const bool with_peer = parts_.size() == size + 1 && parts_.back().code == AddrCode::p2p;
+  if (parts_.size() != size && !with_peer) return std::nullopt;
   const bool ip = parts_[0].code == AddrCode::ip4 || parts_[0].code == AddrCode::ip6;
-  if (!ip || parts_[1].code != AddrCode::udp || parts_[2].code != AddrCode::quic_v1) return std::nullopt;
+  const bool same = std::equal(rest.begin(), rest.end(), parts_.begin() + 1,
+                               [](AddrCode code, const Part& part) { return part.code == code; });
+  if (!ip || !same) return std::nullopt;
   return ip_of(parts_[0], load_be<uint16_t>(parts_[1].value.data()));
 }
+
+std::optional<IpEndpoint> Multiaddr::quic_endpoint() const {
+  return endpoint_before({AddrCode::udp, AddrCode::quic_v1});
+}
+
+std::optional<IpEndpoint> Multiaddr::tcp_endpoint() const { return endpoint_before({AddrCode::tcp}); }
 
 std::optional<PeerId> Multiaddr::peer_id() const {
   if (parts_.empty() || parts_.back().code != AddrCode::p2p) return std::nullopt;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <compare>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -47,6 +48,8 @@ class Multiaddr {
   static Result<Multiaddr> from_bytes(ByteView bytes);
   // /ip4|ip6/<ip>/udp/<port>/quic-v1
   static Multiaddr quic(const IpEndpoint& endpoint);
+  // /ip4|ip6/<ip>/tcp/<port>
+  static Multiaddr tcp(const IpEndpoint& endpoint);
 
   std::string to_string() const;
   Bytes to_bytes() const;
@@ -55,6 +58,8 @@ class Multiaddr {
 
   // The endpoint when the address is exactly ip4|ip6, udp, quic-v1, with or without a trailing p2p.
   std::optional<IpEndpoint> quic_endpoint() const;
+  // The endpoint when the address is exactly ip4|ip6, tcp, with or without a trailing p2p.
+  std::optional<IpEndpoint> tcp_endpoint() const;
   // The last part's peer id.
   std::optional<PeerId> peer_id() const;
   Multiaddr with_peer_id(const PeerId& peer) const;
@@ -63,6 +68,9 @@ class Multiaddr {
   friend std::strong_ordering operator<=>(const Multiaddr&, const Multiaddr&) = default;
 
  private:
+  static Multiaddr with_port(const IpEndpoint& endpoint, AddrCode transport);
+  std::optional<IpEndpoint> endpoint_before(std::initializer_list<AddrCode> rest) const;
+
   std::vector<Part> parts_;
 };
 

@@ -5,14 +5,11 @@
 #include <algorithm>
 
 #include "core/crypto/hash.h"
+#include "core/net/listen_address.h"
 #include "core/net/wolfssl_scope.h"
 
 namespace sereus::net {
 namespace {
-
-bool is_unspecified(const IpEndpoint& endpoint) {
-  return std::all_of(endpoint.address.begin(), endpoint.address.end(), [](uint8_t b) { return b == 0; });
-}
 
 bool is_loopback(const IpEndpoint& endpoint) {
   if (!endpoint.is_v6) return endpoint.address[0] == 127;
@@ -118,14 +115,8 @@ std::vector<std::string> QuicHost::listen_addresses() const {
   std::vector<std::string> out;
   for (const QuicSocket& socket : core_.sockets) {
     if (!socket.listening) continue;
-    if (!is_unspecified(socket.local)) {
-      out.push_back(Multiaddr::quic(socket.local).to_string());
-      continue;
-    }
-    for (IpEndpoint interface : interfaces_) {
-      if (interface.is_v6 != socket.local.is_v6) continue;
-      interface.port = socket.local.port;
-      out.push_back(Multiaddr::quic(interface).to_string());
+    for (const IpEndpoint& endpoint : reachable_endpoints(socket.local, interfaces_)) {
+      out.push_back(Multiaddr::quic(endpoint).to_string());
     }
   }
   return out;

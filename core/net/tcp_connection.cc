@@ -1,0 +1,242 @@
+#include "core/net/tcp_connection.h"
+
+#include <algorithm>
+#include <array>
+
+#include "core/net/multiaddr.h"
+
+namespace sereus::net {
+namespace {
+
+const std::array<std::string, 1> kSecurityProtocols{std::string(kNoiseProtocol)};
+const std::array<std::string, 1> kMuxers{std::string(kYamuxProtocol)};
+
+}  // namespace
+
+TcpConnection::TcpConnection(TcpCore& core, ConnectionId id, LinkId link, const IpEndpoint& remote, Dial dial)
+    : core_(core),
+      id_(id),
+      link_(link),
+      remote_(remote),
+      dial_(std::move(dial)),
+      deadline_us_(core.now.mono_us + core.settings.handshake_timeout_us),
+      select_(Multistream::responder()) {
+  ++core_.half_open;
+  timer_.order = id_;
+  core_.timers.set(timer_, deadline_us_);
+  if (dial_.id == 0) stage_ = Stage::security;
+}
+
+TcpConnection::~TcpConnection() {
+  proved();
+  core_.timers.remove(timer_);
+  for (const auto& [yamux_id, stream] : streams_) core_.streams.erase(stream->id);
+}
+
+// ---- The link -------------------------------------------------------------------------------------------------------
+
+void TcpConnection::on_connected() {
+  if (stage_ != Stage::connecting) return;
+  stage_ = Stage::security;
+  select_ = Multistream::initiator(kNoiseProtocol, out_);
+  mark_dirty();
+}
+
+void TcpConnection::mark_dirty() {
+  if (!std::exchange(dirty_, true)) core_.dirty.push_back(id_);
+}
+
+// No longer one of those that cost much and have shown nothing.
+void TcpConnection::proved() {
+  if (std::exchange(half_open_, false)) --core_.half_open;
+}
+
+void TcpConnection::on_link_closed(const Error& reason) { end(reason); }
+
+// Reads its share. False when the link has no more now.
+bool TcpConnection::read_link() {
+  for (size_t i = 0; i < kTcpReadsPerStep && readable_ && !ended(); ++i) {
+    if (core_.events_full()) {
+      core_.stalled.push_back(id_);  // the application is behind: the peer waits
+      return false;
+    }
+    const Links::ReadResult got = core_.links->read(link_, core_.scratch);
+    core_.stats.bytes_received += got.size;
+    if (got.size < core_.scratch.size()) readable_ = false;
+    if (const Status fed = feed(ByteView(core_.scratch).first(got.size)); !fed.ok()) {
+      (void)write_link();  // what says why, GO_AWAY for one
+      end(fed.error());
+      return false;
+    }
+    if (got.ended) {
+      end(stage_ == Stage::open ? Error{Code::ok, "the peer closed the connection"}
+                                : fail(Code::closed, "the peer closed the connection before it was proved"));
+      return false;
+    }
+  }
+  return readable_;
+}
+
+Status TcpConnection::feed(ByteView in) {
+  if (stage_ == Stage::security) SEREUS_TRY(feed_security(in));
+  if (in.empty() || ended()) return {};
+  plain_.clear();
+  SEREUS_TRY(noise_->feed(in, out_, plain_));
+  if (stage_ == Stage::handshake && noise_->state() == NoiseChannel::State::established) SEREUS_TRY(on_secured());
+  return feed_plain(plain_);
+}
+
+Status TcpConnection::feed_security(ByteView& in) {
+  in = in.subspan(select_.feed(in, kSecurityProtocols, out_));
+  switch (select_.state()) {
+    case Multistream::State::negotiating:
+      return {};
+    case Multistream::State::refused:
+      return fail(Code::unsupported, "the peer does not speak Noise");
+    case Multistream::State::failed:
+      return fail(Code::protocol, "the peer broke multistream-select");
+    case Multistream::State::agreed:
+      break;
+  }
+  stage_ = Stage::handshake;
+  NoiseOptions options;
+  options.expected = dial_.peer;
+  options.muxers.assign(kMuxers.begin(), kMuxers.end());
+  if (dial_.id != 0) {
+    noise_.emplace(NoiseChannel::initiator(core_.identity, std::move(options), core_.random, out_));
+  } else {
+    noise_.emplace(NoiseChannel::responder(core_.identity, std::move(options), core_.random));
+  }
+  return {};
+}
+
+// The peer is proved. Its muxer was named inside the handshake, or is agreed on now.
+Status TcpConnection::on_secured() {
+  stage_ = Stage::muxer;
+  if (noise_->muxer() == kYamuxProtocol) return start_yamux();
+  if (dial_.id == 0) {
+    select_ = Multistream::responder();
+    return {};
+  }
+  Bytes proposal;
+  select_ = Multistream::initiator(kYamuxProtocol, proposal);
+  return seal(proposal);
+}
+
+Status TcpConnection::start_yamux() {
+  stage_ = Stage::open;
+  proved();
+  yamux_.emplace(dial_.id != 0 ? YamuxRole::client : YamuxRole::server, YamuxOptions{}, core_.now.mono_us);
+  Connected event;
+  event.connection = id_;
+  event.dial = dial_.id;
+  event.peer = noise_->peer();
+  event.address = Multiaddr::tcp(remote_).to_string();
+  event.incoming = dial_.id == 0;
+  core_.events.emplace_back(std::move(event));
+  return {};
+}
+
+Status TcpConnection::feed_plain(ByteView plain) {
+  if (stage_ == Stage::muxer) {
+    Bytes answer;
+    plain = plain.subspan(select_.feed(plain, kMuxers, answer));
+    if (!answer.empty()) SEREUS_TRY(seal(answer));
+    if (select_.state() == Multistream::State::negotiating) return {};
+    if (select_.state() != Multistream::State::agreed) return fail(Code::unsupported, "the peer does not speak yamux");
+    SEREUS_TRY(start_yamux());
+  }
+  if (stage_ != Stage::open) return {};
+  const Status fed = yamux_->feed(plain, core_.now.mono_us);
+  drain_yamux();
+  return fed;
+}
+
+// Writes its share. True when there is more and the link takes it.
+bool TcpConnection::write_link() {
+  for (size_t i = 0; i < kTcpWritesPerStep; ++i) {
+    if (blocked_ || stage_ == Stage::connecting) return false;
+    if (out_taken_ < out_.size()) {
+      const ByteView left = ByteView(out_).subspan(out_taken_);
+      const size_t taken = core_.links->write(link_, left);
+      core_.stats.bytes_sent += taken;
+      out_taken_ += taken;
+      if (taken < left.size()) {
+        blocked_ = true;
+        return false;
+      }
+    }
+    out_.clear();
+    out_taken_ = 0;
+    if (!yamux_ || !yamux_->wants_to_send()) return false;
+    plain_.clear();
+    yamux_->produce(plain_, kTcpProduceBytes, core_.now.mono_us);
+    if (!seal(plain_).ok()) {
+      end(fail(Code::closed, "the connection's keys are used up"));
+      return false;
+    }
+    drain_yamux();  // what was sent made room
+  }
+  return true;
+}
+
+bool TcpConnection::step() {
+  dirty_ = false;
+  if (ended()) return false;
+  bool more = read_link();
+  if (ended()) return false;
+  uint64_t next = kNever;
+  if (half_open_) {
+    if (core_.now.mono_us >= deadline_us_) {
+      end(fail(Code::timeout, "the handshake took too long"));
+      return false;
+    }
+    next = deadline_us_;
+  }
+  if (yamux_) {
+    expire_negotiations();
+    next = std::min(next, yamux_->step(core_.now.mono_us));
+    drain_yamux();
+    if (!negotiations_.empty()) next = std::min(next, negotiations_.begin()->first);
+  }
+  if (ended()) return false;
+  more = write_link() || more;
+  core_.timers.set(timer_, ended() ? kNever : next);
+  return more && !ended();
+}
+
+void TcpConnection::disconnect(Code reason) {
+  if (ended()) return;
+  if (yamux_) {
+    yamux_->close(YamuxGoAway::normal);
+    (void)write_link();
+  }
+  end(Error{reason, "closed here"});
+}
+
+// Tells the application, streams first, and lets the link go.
+void TcpConnection::end(const Error& reason) {
+  if (ended()) return;
+  const bool was_open = stage_ == Stage::open;
+  stage_ = Stage::ended;
+  proved();
+  core_.timers.remove(timer_);
+  mark_dirty();  // to be taken away
+  for (const auto& [yamux_id, stream] : streams_) {
+    core_.streams.erase(stream->id);
+    if (!stream->known) continue;
+    const Error why = reason.code == Code::ok ? fail(Code::closed, "the connection is closed") : reason;
+    core_.events.emplace_back(StreamClosed{stream->id, why});
+  }
+  streams_.clear();
+  negotiations_.clear();
+  core_.links->finish(link_);  // what was written goes out before the end
+  core_.links->close(link_);
+  if (was_open) {
+    core_.events.emplace_back(Disconnected{id_, reason});
+  } else if (dial_.id != 0) {
+    core_.events.emplace_back(DialFailed{dial_.id, reason});
+  }
+}
+
+}  // namespace sereus::net

@@ -1,0 +1,128 @@
+// One TCP connection (libp2p specs, connections): multistream-select agrees on Noise, Noise proves the peer and may name
+// the muxer, else multistream-select does, and yamux carries the streams, on each of which multistream-select agrees on
+// its protocol. TcpHost moves it along.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "core/net/multistream.h"
+#include "core/net/tcp_core.h"
+#include "core/net/yamux.h"
+
+namespace sereus::net {
+
+struct TcpStream {
+  TcpConnection& connection;
+  const StreamId id;
+  const YamuxStreamId yamux_id;
+  const bool incoming;
+
+  Multistream negotiation;
+  uint64_t deadline_us = 0;  // of the negotiation
+  Bytes own;                 // of the negotiation, to be written before anything of the application's
+  Bytes rest;                // read behind the negotiation: the application's
+  bool known = false;        // the application has its id
+  bool wants_writable = false;
+  bool finished = false;  // by the application
+  bool end_seen = false;  // the negotiation read up to the peer's end
+  bool end_read = false;  // the application did
+
+  bool negotiating() const { return negotiation.state() == Multistream::State::negotiating; }
+};
+
+class TcpConnection {
+ public:
+  struct Dial {
+    uint64_t id = 0;  // 0: the connection came in
+    PeerId peer;
+  };
+  TcpConnection(TcpCore& core, ConnectionId id, LinkId link, const IpEndpoint& remote, Dial dial);
+  TcpConnection(const TcpConnection&) = delete;
+  TcpConnection& operator=(const TcpConnection&) = delete;
+  ~TcpConnection();
+
+  ConnectionId id() const { return id_; }
+  LinkId link() const { return link_; }
+  bool ended() const { return stage_ == Stage::ended; }
+
+  // --- from the link
+  void on_connected();
+  void on_readable() {
+    readable_ = true;
+    mark_dirty();
+  }
+  void on_writable() {
+    blocked_ = false;
+    mark_dirty();
+  }
+  void on_link_closed(const Error& reason);
+
+  // --- from the application
+  Result<StreamId> open_stream(std::string_view protocol);
+  Result<size_t> write(TcpStream& stream, ByteView data);
+  Result<Host::ReadResult> read(TcpStream& stream, ByteSpan out);
+  void finish(TcpStream& stream);
+  void reset(TcpStream& stream);
+  void disconnect(Code reason);
+
+  // Reads, runs timers and writes its share, and sets its timer. True when it has more to do.
+  bool step();
+  // To be stepped soon.
+  void mark_dirty();
+
+ private:
+  enum class Stage : uint8_t { connecting, security, handshake, muxer, open, ended };
+
+  bool read_link();
+  Status feed(ByteView in);
+  Status feed_security(ByteView& in);
+  Status feed_plain(ByteView plain);
+  Status on_secured();
+  Status start_yamux();
+  Status seal(ByteView plain) { return noise_->seal(plain, out_); }
+  bool write_link();
+  void proved();
+  void end(const Error& reason);
+
+  TcpStream& add_stream(YamuxStreamId yamux_id, bool incoming);
+  void drain_yamux();
+  void on_stream_event(const YamuxEvent& event);
+  void negotiate(TcpStream& stream);
+  void agreed(TcpStream& stream, bool more);
+  void push_own(TcpStream& stream);
+  void kill(TcpStream& stream, const Error& reason);
+  void erase(TcpStream& stream);
+  void erase_if_over(TcpStream& stream);
+  void expire_negotiations();
+
+  TcpCore& core_;
+  const ConnectionId id_;
+  const LinkId link_;
+  const IpEndpoint remote_;
+  const Dial dial_;
+  Stage stage_ = Stage::connecting;
+  bool half_open_ = true;
+  bool dirty_ = false;
+  TimerEntry timer_;
+  uint64_t deadline_us_;  // of the handshakes
+
+  bool readable_ = false;
+  bool blocked_ = false;  // the link takes nothing until on_writable()
+  Bytes out_;             // sealed, for the link
+  size_t out_taken_ = 0;
+  Bytes plain_;
+
+  Multistream select_;  // of the security protocol, then of the muxer
+  std::optional<NoiseChannel> noise_;
+  std::optional<YamuxSession> yamux_;
+
+  std::map<YamuxStreamId, std::unique_ptr<TcpStream>> streams_;
+  std::set<std::pair<uint64_t, YamuxStreamId>> negotiations_;  // by deadline
+};
+
+}  // namespace sereus::net

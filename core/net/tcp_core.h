@@ -1,0 +1,55 @@
+// What a TCP host shares with its connections.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/base/log.h"
+#include "core/base/time.h"
+#include "core/net/host.h"
+#include "core/net/limits.h"
+#include "core/net/noise.h"
+#include "core/net/timer_heap.h"
+#include "core/ports/links.h"
+#include "core/ports/random.h"
+
+namespace sereus::net {
+
+class TcpConnection;
+struct TcpStream;
+
+// Settings of a host with their defaults; the reasons are in limits.h.
+struct TcpSettings {
+  size_t connections_max = kConnectionsMax;
+  size_t half_open_max = kHalfOpenMax;
+  uint64_t handshake_timeout_us = kTcpHandshakeTimeoutUs;
+};
+
+struct TcpCore {
+  TcpCore(const crypto::KeyPair& device, Random& random_port, Logger* log)
+      : random(random_port), logger(log), identity(make_noise_identity(device, random_port)) {}
+
+  Links* links = nullptr;
+  Random& random;
+  Logger* logger;
+  TcpSettings settings;
+  NoiseIdentity identity;
+  Times now;
+
+  std::vector<std::string> protocols;
+  std::deque<HostEvent> events;
+  std::unordered_map<StreamId, TcpStream*> streams;  // those the application knows
+  TimerHeap timers;
+  std::vector<ConnectionId> dirty;    // connections that may have something to do, in order
+  std::vector<ConnectionId> stalled;  // not read while the application is behind with its events
+  size_t half_open = 0;               // not yet proved, either direction
+  uint64_t last_stream = 0;
+  HostStats stats;
+  Bytes scratch = Bytes(kTcpReadBytes);  // where bytes are read into; holds nothing between calls
+
+  bool events_full() const { return events.size() >= kEventsMax; }
+};
+
+}  // namespace sereus::net

@@ -1,0 +1,219 @@
+#include "core/net/tcp_host.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/net/listen_address.h"
+#include "core/net/multiaddr.h"
+
+namespace sereus::net {
+
+TcpHost::TcpHost(const crypto::KeyPair& device, Random& random, Logger* logger, const TcpSettings& settings)
+
+    : core_(device, random, logger), peer_id_(PeerId::from_device_key(device.device_key())) {
+  core_.settings = settings;
+}
+
+TcpHost::~TcpHost() {
+  for (const auto& [id, connection] : connections_) core_.links->close(connection->link());
+  for (const Listener& listener : listeners_) core_.links->stop_listening(listener.id);
+}
+
+void TcpHost::advance(const Times& now) {
+  core_.now.mono_us = std::max(core_.now.mono_us, now.mono_us);
+  core_.now.wall_us = now.wall_us;
+}
+
+TcpConnection* TcpHost::find(ConnectionId id) {
+  const auto at = connections_.find(id);
+  return at == connections_.end() ? nullptr : at->second.get();
+}
+
+TcpConnection* TcpHost::of_link(LinkId link) {
+  const auto at = by_link_.find(link);
+  return at == by_link_.end() ? nullptr : find(at->second);
+}
+
+TcpStream* TcpHost::find_stream(StreamId id) {
+  const auto at = core_.streams.find(id);
+  return at == core_.streams.end() ? nullptr : at->second;
+}
+
+TcpConnection& TcpHost::add(LinkId link, const IpEndpoint& remote, TcpConnection::Dial dial) {
+  const ConnectionId id = ++last_connection_;
+  auto made = std::make_unique<TcpConnection>(core_, id, link, remote, std::move(dial));
+  TcpConnection& connection = *made;
+  connections_.emplace(id, std::move(made));
+  by_link_.emplace(link, id);
+  return connection;
+}
+
+// ---- The driver -----------------------------------------------------------------------------------------------------
+
+void TcpHost::on_accepted(ListenerId /*listener*/, LinkId link, const IpEndpoint& /*local*/, const IpEndpoint& remote) {
+  // Who is turned away here has cost a descriptor for a moment and nothing else.
+  if (closed_ || connections_.size() >= core_.settings.connections_max ||
+      core_.half_open >= core_.settings.half_open_max) {
+    core_.links->close(link);
+    return;
+  }
+  add(link, remote, {});
+}
+
+void TcpHost::on_connected(LinkId link, const IpEndpoint& /*local*/) {
+  if (TcpConnection* connection = of_link(link)) connection->on_connected();
+}
+
+void TcpHost::on_readable(LinkId link) {
+  if (TcpConnection* connection = of_link(link)) connection->on_readable();
+}
+
+void TcpHost::on_writable(LinkId link) {
+  if (TcpConnection* connection = of_link(link)) connection->on_writable();
+}
+
+void TcpHost::on_closed(LinkId link, const Error& reason) {
+  if (TcpConnection* connection = of_link(link)) connection->on_link_closed(reason);
+}
+
+// ---- Listening and dialing ------------------------------------------------------------------------------------------
+
+Status TcpHost::listen(std::string_view multiaddr) {
+  if (closed_) return fail(Code::closed, "the host is closed");
+  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
+  const auto endpoint = address.tcp_endpoint();
+  if (!endpoint) return fail(Code::unsupported, "only /ip4|ip6/.../tcp/... can be listened on");
+  if (const auto peer = address.peer_id(); peer && *peer != peer_id_) {
+    return fail(Code::invalid, "the address names another peer");
+  }
+  if (listeners_.size() >= kTcpListenersMax) return fail(Code::too_large, "too many sockets");
+  SEREUS_ASSIGN(const Links::Listening listening, core_.links->listen(*endpoint));
+  listeners_.push_back({listening.listener, listening.local});
+  return {};
+}
+
+std::vector<std::string> TcpHost::listen_addresses() const {
+  std::vector<std::string> out;
+  for (const Listener& listener : listeners_) {
+    for (const IpEndpoint& endpoint : reachable_endpoints(listener.local, interfaces_)) {
+      out.push_back(Multiaddr::tcp(endpoint).to_string());
+    }
+  }
+  return out;
+}
+
+Result<uint64_t> TcpHost::dial(std::string_view multiaddr, const PeerId& peer) {
+  if (closed_) return fail(Code::closed, "the host is closed");
+  if (peer.empty()) return fail(Code::invalid, "no peer to dial");
+  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
+  const auto endpoint = address.tcp_endpoint();
+  if (!endpoint) return fail(Code::unsupported, "only /ip4|ip6/.../tcp/... can be dialed");
+  if (endpoint->port == 0) return fail(Code::invalid, "the address has no port");
+  if (const auto named = address.peer_id(); named && *named != peer) {
+    return fail(Code::invalid, "the address names another peer");
+  }
+  if (pending_dials_.size() + core_.half_open >= kDialsMax) return fail(Code::again, "too many dials under way");
+  // The connection begins in step(), which knows the time.
+  pending_dials_.push_back({++last_dial_, *endpoint, peer});
+  return last_dial_;
+}
+
+void TcpHost::start_dials() {
+  for (const PendingDial& dial : std::exchange(pending_dials_, {})) {
+    if (connections_.size() >= core_.settings.connections_max) {
+      core_.events.emplace_back(DialFailed{dial.id, fail(Code::too_large, "too many connections")});
+      continue;
+    }
+    const Result<LinkId> link = core_.links->connect(dial.remote);
+    if (!link.ok()) {
+      core_.events.emplace_back(DialFailed{dial.id, link.error()});
+      continue;
+    }
+    add(*link, dial.remote, {dial.id, dial.peer});
+  }
+}
+
+// ---- The application ------------------------------------------------------------------------------------------------
+
+void TcpHost::disconnect(ConnectionId connection, Code reason) {
+  if (TcpConnection* found = find(connection)) found->disconnect(reason);
+}
+
+Result<StreamId> TcpHost::open_stream(ConnectionId connection, std::string_view protocol) {
+  if (!valid_protocol_name(protocol)) return fail(Code::invalid, "not a protocol name");
+  TcpConnection* found = find(connection);
+  if (found == nullptr) return fail(Code::closed, "the connection is closed");
+  return found->open_stream(protocol);
+}
+
+Result<size_t> TcpHost::write(StreamId stream, ByteView data) {
+  TcpStream* found = find_stream(stream);
+  if (found == nullptr) return fail(Code::closed, "the stream is closed");
+  return found->connection.write(*found, data);
+}
+
+Result<Host::ReadResult> TcpHost::read(StreamId stream, ByteSpan out) {
+  TcpStream* found = find_stream(stream);
+  if (found == nullptr) return fail(Code::closed, "the stream is closed");
+  return found->connection.read(*found, out);
+}
+
+void TcpHost::finish(StreamId stream) {
+  if (TcpStream* found = find_stream(stream)) found->connection.finish(*found);
+}
+
+void TcpHost::reset(StreamId stream) {
+  if (TcpStream* found = find_stream(stream)) found->connection.reset(*found);
+}
+
+uint64_t TcpHost::step(const Times& now) {
+  advance(now);
+  if (!closed_) start_dials();
+  while (core_.timers.next_us() <= core_.now.mono_us) {
+    TcpConnection* connection = find(core_.timers.front()->order);
+    core_.timers.remove(*core_.timers.front());
+    connection->mark_dirty();
+  }
+  std::vector<ConnectionId> again;
+  for (const ConnectionId id : std::exchange(core_.dirty, {})) {
+    TcpConnection* connection = find(id);
+    if (connection == nullptr) continue;
+    if (connection->step()) again.push_back(id);
+    if (!connection->ended()) continue;
+    by_link_.erase(connection->link());
+    connections_.erase(id);
+  }
+  for (const ConnectionId id : again) find(id)->mark_dirty();
+  return again.empty() ? core_.timers.next_us() : core_.now.mono_us;
+}
+
+std::optional<HostEvent> TcpHost::next_event() {
+  if (core_.events.empty()) return std::nullopt;
+  HostEvent event = std::move(core_.events.front());
+  core_.events.pop_front();
+  if (!core_.stalled.empty() && core_.events.size() < kEventsMax / 2) {
+    for (const ConnectionId id : std::exchange(core_.stalled, {})) {
+      if (TcpConnection* connection = find(id)) connection->mark_dirty();
+    }
+  }
+  return event;
+}
+
+HostStats TcpHost::stats() const {
+  HostStats out = core_.stats;
+  out.streams = core_.streams.size();
+  out.connections = connections_.size() - std::min(core_.half_open, connections_.size());
+  return out;
+}
+
+void TcpHost::close(const Times& now) {
+  advance(now);
+  closed_ = true;
+  for (const Listener& listener : std::exchange(listeners_, {})) core_.links->stop_listening(listener.id);
+  for (const PendingDial& dial : std::exchange(pending_dials_, {})) {
+    core_.events.emplace_back(DialFailed{dial.id, fail(Code::closed, "the host is closed")});
+  }
+  for (const auto& [id, connection] : connections_) connection->disconnect(Code::ok);
+}
+
+}  // namespace sereus::net
