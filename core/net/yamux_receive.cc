@@ -31,7 +31,7 @@ Status YamuxSession::feed(ByteView in, uint64_t now_us) {
     if (header_size_ < kYamuxHeaderSize) break;
     header_size_ = 0;
     const auto header = parse_yamux_header(header_);
-    const Status handled = header.ok() ? on_header(*header, now_us) : Status(header.error());
+    Status handled = header.ok() ? on_header(*header, now_us) : Status(header.error());
     if (!handled.ok()) {
       end(handled.error(), YamuxGoAway::protocol_error);
       return handled;
