@@ -185,7 +185,8 @@ Status YamuxSession::on_ping(const YamuxHeader& header, uint64_t now_us) {
     return idle_allowed_.take(now_us) ? Status() : Status(broken("a flood of answers nobody asked for"));
   }
   const uint64_t sample = std::max<uint64_t>(1, now_us - std::min(now_us, it->since_us));
-  rtt_us_ = rtt_us_ == 0 ? sample : (7 * rtt_us_ + sample) / 8;
+  // The first one often waits for a handshake to be finished over there, so a smaller one counts at once.
+  rtt_us_ = rtt_us_ == 0 || sample < rtt_us_ ? sample : (7 * rtt_us_ + sample) / 8;
   if (it->asked) events_.emplace_back(YamuxPong{it->value, sample});
   pings_.erase(it);
   return {};
