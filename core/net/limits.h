@@ -28,6 +28,62 @@ inline constexpr size_t kMultistreamLineMax = 1024;     // as js-libp2p: length 
 inline constexpr size_t kMultistreamProposalsMax = 32;  // go and js clients try a handful of protocols
 inline constexpr uint64_t kNegotiationTimeoutUs = 10 * kMicrosPerSecond;  // as js-libp2p
 
+// --- Noise --------------------------------------------------------------------------------------------------------
+
+inline constexpr size_t kNoiseMessageMax = 65535;  // Noise section 3, and what 16 bits of length say
+// Key, signature and extensions: 4 KiB for RSA-8192 with its signature, the rest for certificate hashes and muxers. Until
+// the handshake is done a stranger can make us hold this much and no more.
+inline constexpr size_t kNoisePayloadMax = 8192;
+inline constexpr size_t kNoiseMuxersMax = 16;  // there are two in use
+
+// --- yamux: streams ----------------------------------------------------------------------------------------------
+
+inline constexpr size_t kYamuxIncomingMax = 256;        // as QUIC's; js-libp2p opens up to 1000 and takes a reset well
+inline constexpr size_t kYamuxOutgoingMax = 1000;       // js-libp2p's limit of incoming ones
+inline constexpr size_t kYamuxUnacknowledgedMax = 256;  // libp2p specs, yamux, "ACK backlog"
+inline constexpr size_t kYamuxSkippedMax = 256;  // ids whose SYN may still come: as many as may be opening at once
+inline constexpr size_t kYamuxEventsMax = 4096;  // from here on nothing is accepted until events are taken
+
+// --- yamux: flow control and memory ------------------------------------------------------------------------------
+
+inline constexpr uint64_t kYamuxWindowInitial = 256 << 10;   // libp2p specs, yamux, "Flow Control"
+inline constexpr uint64_t kYamuxWindowMax = 16 << 20;        // as js-libp2p: 160 MiB/s at 100 ms
+inline constexpr uint64_t kYamuxSendWindowMax = UINT32_MAX;  // no sum of 32-bit deltas of an honest peer gets there
+inline constexpr uint64_t kYamuxRttFloorUs = 1'000;          // below it scheduling is measured, not the path
+inline constexpr size_t kYamuxFrameSendMax = 64 << 10;       // as js and go: one stream's turn
+inline constexpr size_t kYamuxFrameReceiveMax = 1 << 20;     // as rust-libp2p; js and go send 64 KiB
+// By how much the windows of all streams together may be above their initial size: one fast stream gets all of it.
+inline constexpr uint64_t kYamuxGrowthMax = 16 << 20;
+// Received and not yet read, all streams. Windows keep a connection with 64 unread streams and one grown one below it; when
+// more come together, the stream that holds most is reset: its reader is the one that does not keep up.
+inline constexpr size_t kYamuxReceivedMax = 32 << 20;
+// What write() takes. Above the total every stream still has its reserve, so that slow ones do not stop the others.
+inline constexpr size_t kYamuxUnsentMax = 512 << 10;
+inline constexpr size_t kYamuxUnsentReserve = 16 << 10;
+inline constexpr size_t kYamuxUnsentTotalMax = 16 << 20;
+
+// --- yamux: time -------------------------------------------------------------------------------------------------
+
+inline constexpr uint64_t kYamuxKeepAliveUs =
+    15 * kMicrosPerSecond;  // half of js-libp2p's 30 s; NATs drop TCP after minutes
+inline constexpr uint64_t kYamuxPingTimeoutUs = 20 * kMicrosPerSecond;     // with nothing at all received
+inline constexpr uint64_t kYamuxStalledTimeoutUs = 60 * kMicrosPerSecond;  // nothing taken of what is to be sent
+inline constexpr size_t kYamuxPingsMax = 4;
+
+// --- yamux: frames that cost a peer nothing ----------------------------------------------------------------------
+
+inline constexpr size_t kYamuxPongsMax = 32;     // not yet sent; an honest peer has one ping under way
+inline constexpr size_t kYamuxResetsMax = 1024;  // not yet sent
+inline constexpr uint64_t kYamuxPingsBurst = 32;
+inline constexpr uint64_t kYamuxPingsPerSecond = 4;
+inline constexpr uint64_t kYamuxResetsBurst = 1024;  // a large node that stops a lookup cancels hundreds of streams
+inline constexpr uint64_t kYamuxResetsPerSecond = 256;
+inline constexpr uint64_t kYamuxRefusalsBurst = 1024;  // SYN beyond kYamuxIncomingMax
+inline constexpr uint64_t kYamuxRefusalsPerSecond = 64;
+// Frames without any effect: empty ones, and those for streams that are gone (a window update crossing our FIN).
+inline constexpr uint64_t kYamuxIdleBurst = 8192;
+inline constexpr uint64_t kYamuxIdlePerSecond = 4096;
+
 // --- QUIC: packets ------------------------------------------------------------------------------------------------
 
 inline constexpr size_t kQuicCidLength = 8;       // ours: random, 2^64 of them
