@@ -48,8 +48,10 @@ Status LocalBackend::start(const NodeOpener& opener) {
   ports.hosts = &system_->hosts();
   ports.events = this;
   ports.logger = logger_.get();
-  const Times now = system_->now();
-  last_now_ = last_system_ = now;
+  last_system_ = system_->now();
+  // A caller's monotonic clock begins anywhere, and it has not spoken yet.
+  const Times now{caller_driven_ ? 0 : last_system_.mono_us, last_system_.wall_us};
+  last_now_ = now;
   // The one copy of the passphrase is the node's, which wipes it.
   SEREUS_ASSIGN(node_, opener(ports, std::move(config_.node), now));
   view_ = node_->view();

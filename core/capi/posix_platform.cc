@@ -54,7 +54,7 @@ class PosixSystem final : public NodeSystem {
         files_(std::move(files)),
         loop_(std::move(loop)),
         jobs_([this] { loop_->wake(); }),
-        hosts_(*loop_, random_, config.logger) {}
+        hosts_(*loop_, random_, config.logger, [this] { return caller_driven_ ? given_now_ : posix::now(); }) {}
   ~PosixSystem() override { stop(); }
 
   Files& files() override { return *files_; }
@@ -75,6 +75,7 @@ class PosixSystem final : public NodeSystem {
   void stop() override { thread_.reset(); }
 
   uint64_t run_once(const LoopBody& body, const Times& now) override {
+    given_now_ = now;
     loop_->wait(0);
     uint64_t next = 0;
     for (uint32_t round = 0; round < kStepRoundsMax && !body.finished(); ++round) {
@@ -106,6 +107,7 @@ class PosixSystem final : public NodeSystem {
   }
 
   const bool caller_driven_;
+  Times given_now_;  // what the caller said last
   std::unique_ptr<posix::PosixFiles> files_;
   std::unique_ptr<posix::PosixLoop> loop_;
   posix::PosixRandom random_;

@@ -76,6 +76,8 @@ class Host {
 
   // Listens on a multiaddr ("/ip4/0.0.0.0/udp/4001/quic-v1"); udp port 0 draws one.
   virtual Status listen(std::string_view multiaddr) = 0;
+  // While the wall clock is known to be wrong, dates in certificates are not checked.
+  virtual void set_clock_suspect(bool /*suspect*/) {}
   // Multiaddrs others can dial, with real ports, without /p2p. An unspecified IP is replaced by the interface
   // addresses the host was told of.
   virtual std::vector<std::string> listen_addresses() const = 0;

@@ -153,7 +153,7 @@ Status NoiseChannel::send_handshake(Bytes& out) {
   }
   const size_t at = out.size();
   out.resize(at + kLengthSize);
-  if (const Status written = handshake_->write(payload, out); !written.ok()) {
+  if (Status written = handshake_->write(payload, out); !written.ok()) {
     out.resize(at);  // no half messages
     return written;
   }

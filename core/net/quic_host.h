@@ -47,14 +47,13 @@ class QuicHost final : public Host {
   void on_unreachable(SocketId socket, const IpEndpoint& remote);
   // The addresses of this machine's interfaces, for listen_addresses(); ports are ignored.
   void set_interface_addresses(std::vector<IpEndpoint> addresses);
-  // Certificate dates are not checked while the clock is known to be wrong.
-  void set_clock_suspect(bool suspect);
 
   // --- Host ---
 
   PeerId peer_id() const override { return peer_id_; }
   Status listen(std::string_view multiaddr) override;
   std::vector<std::string> listen_addresses() const override;
+  void set_clock_suspect(bool suspect) override;
   void set_protocols(std::vector<std::string> protocols) override;
   Result<uint64_t> dial(std::string_view multiaddr, const PeerId& peer) override;
   void disconnect(ConnectionId connection, Code reason) override;

@@ -83,7 +83,7 @@ class YamuxSession {
 
   // Measures a round trip; YamuxPong answers with the same number. Code::again while kYamuxPingsMax are under way.
   Result<uint32_t> ping(uint64_t now_us);
-  // The smoothed round trip; 0 before the first is measured.
+  // The round trip, rising slowly and falling at once; 0 before the first is measured.
   uint64_t rtt_us() const { return rtt_us_; }
   // Ends the session: streams are gone, GO_AWAY is the last frame.
   void close(YamuxGoAway code);

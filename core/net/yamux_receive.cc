@@ -31,7 +31,7 @@ Status YamuxSession::feed(ByteView in, uint64_t now_us) {
     if (header_size_ < kYamuxHeaderSize) break;
     header_size_ = 0;
     const auto header = parse_yamux_header(header_);
-    const Status handled = header.ok() ? on_header(*header, now_us) : Status(header.error());
+    Status handled = header.ok() ? on_header(*header, now_us) : Status(header.error());
     if (!handled.ok()) {
       end(handled.error(), YamuxGoAway::protocol_error);
       return handled;
@@ -185,7 +185,8 @@ Status YamuxSession::on_ping(const YamuxHeader& header, uint64_t now_us) {
     return idle_allowed_.take(now_us) ? Status() : Status(broken("a flood of answers nobody asked for"));
   }
   const uint64_t sample = std::max<uint64_t>(1, now_us - std::min(now_us, it->since_us));
-  rtt_us_ = rtt_us_ == 0 ? sample : (7 * rtt_us_ + sample) / 8;
+  // The first one often waits for a handshake to be finished over there, so a smaller one counts at once.
+  rtt_us_ = rtt_us_ == 0 || sample < rtt_us_ ? sample : (7 * rtt_us_ + sample) / 8;
   if (it->asked) events_.emplace_back(YamuxPong{it->value, sample});
   pings_.erase(it);
   return {};

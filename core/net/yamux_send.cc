@@ -15,17 +15,17 @@ bool YamuxSession::wants_to_send() const {
 void YamuxSession::produce(Bytes& out, size_t size_wanted, uint64_t now_us) {
   const size_t start = out.size();
   send_session_frames(out, now_us);
-  while (!control_.empty() && out.size() - start < size_wanted) {
-    YamuxStream& stream = *find(control_.front());
-    control_.pop_front();
-    stream.control_queued = false;
-    send_control(out, stream);
-  }
-  while (!data_.empty() && out.size() - start < size_wanted) {
-    YamuxStream& stream = *find(data_.front());
-    data_.pop_front();
-    stream.data_queued = false;
-    send_data(out, stream);
+  while (out.size() - start < size_wanted && (!control_.empty() || !data_.empty())) {
+    const bool control = !control_.empty();
+    std::deque<YamuxStreamId>& queue = control ? control_ : data_;
+    YamuxStream& stream = *find(queue.front());
+    queue.pop_front();
+    (control ? stream.control_queued : stream.data_queued) = false;
+    if (control) {
+      send_control(out, stream);
+    } else {
+      send_data(out, stream);
+    }
   }
   if (out.size() > start) stalled_us_ = kNever;
   if (!blocked_.empty()) tell_writable();
@@ -69,12 +69,7 @@ void YamuxSession::send_control(Bytes& out, YamuxStream& stream) {
 void YamuxSession::send_data(Bytes& out, YamuxStream& stream) {
   const auto count =
       static_cast<size_t>(std::min<uint64_t>({stream.unsent.size(), stream.send_window, kYamuxFrameSendMax}));
-  YamuxHeader header{YamuxType::data, 0, stream.id, static_cast<uint32_t>(count)};
-  if (stream.fin_due && count == stream.unsent.size()) {
-    header.flags |= YamuxHeader::kFin;
-    stream.fin_sent = true;
-  }
-  append_yamux_header(out, header);
+  append_yamux_header(out, {YamuxType::data, 0, stream.id, static_cast<uint32_t>(count)});
   size_t left = count;
   while (left > 0) {
     ByteView part[1];
@@ -87,7 +82,8 @@ void YamuxSession::send_data(Bytes& out, YamuxStream& stream) {
   unsent_ -= count;
   stream.send_window -= count;
   queue_data(stream);
-  forget_if_finished(stream);
+  // FIN goes alone: js-libp2p ends a stream on the flags of a frame before it looks at its data, which is then lost.
+  if (stream.fin_due && stream.unsent.empty()) queue_control(stream);
 }
 
 // In the order in which they asked. Room may have come from other streams, by the limit on all of them.

@@ -91,7 +91,7 @@ void NodeImpl::check_clock(const Times& now) {
     reason = "the clock says a time many years ahead; set it";
   }
   const char* jump = nullptr;
-  if (last_times_) {
+  if (last_times_ && last_times_->mono_us != 0) {  // 0: opened before its caller said a time
     const int64_t wall = now.wall_us - last_times_->wall_us;
     const auto mono = static_cast<int64_t>(now.mono_us - last_times_->mono_us);
     if (wall - mono > kClockJumpUs || mono - wall > kClockJumpUs) jump = "the clock jumped by more than an hour";
@@ -100,6 +100,7 @@ void NodeImpl::check_clock(const Times& now) {
   const bool first = !last_times_;
   last_times_ = now;
   context_.clock_suspect = reason != nullptr;
+  if (host_ && context_.clock_suspect != was_suspect) host_->set_clock_suspect(context_.clock_suspect);
   if (jump == nullptr && (reason == nullptr || (was_suspect && !first))) return;
   publish_due_ = true;
   Event event;

@@ -27,7 +27,9 @@ void NodeImpl::join(OpRef ref, Request& request) {
   if (!invite.ok()) return context_.complete(ref, invite.error());
   if (invite->issuer == own_device())
     return refuse(ref, Code::invalid, "this invite is your own; give it to somebody else");
-  if (!context_.clock_suspect && invite->expires_wall_s < wall_seconds(context_.now)) {
+  // An expiry before this version was made comes from a clock that is wrong. The issuer judges it by the same clock.
+  const bool judged_here = !context_.clock_suspect && invite->expires_wall_s >= config_.build_wall_s;
+  if (judged_here && invite->expires_wall_s < wall_seconds(context_.now)) {
     return refuse(ref, Code::expired, "this invite has expired; ask for a new one");
   }
   if (!host_) return refuse(ref, Code::unreachable, "this node is offline; go online to join");

@@ -17,6 +17,7 @@ constexpr size_t kEarlyStreamsPerConnection = 16;  // streams that have not said
 Status NodeImpl::go_online() {
   if (host_) return {};
   SEREUS_ASSIGN(host_, context_.ports.hosts->make_host(keystore_->device_seed()));
+  host_->set_clock_suspect(context_.clock_suspect);
   host_->set_protocols({store::kSyncProtocol, kJoinProtocol});
   Status last = fail(Code::invalid, "there is no address to listen on");
   bool listening = config_.listen.empty();

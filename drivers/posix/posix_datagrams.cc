@@ -81,7 +81,7 @@ Result<Datagrams::Bound> PosixDatagrams::bind(const IpEndpoint& local) {
       events_.writable(id);
     }
     if (ready.failed) read_errors(id);
-    if (ready.readable) receive(id, now());
+    if (ready.readable) receive(id, clock_());
   });
   if (!watched.ok()) {
     ::close(fd);

@@ -12,6 +12,7 @@
 #include "core/base/time.h"
 #include "core/ports/datagram.h"
 #include "drivers/posix/posix_loop.h"
+#include "drivers/posix/posix_times.h"
 
 namespace sereus::posix {
 
@@ -25,8 +26,8 @@ struct DatagramEvents {
 
 class PosixDatagrams : public Datagrams {
  public:
-  // `loop` outlives it.
-  PosixDatagrams(PosixLoop& loop, DatagramEvents events);
+  // `loop` outlives it. `clock` tells when a datagram arrived.
+  PosixDatagrams(PosixLoop& loop, DatagramEvents events, std::function<Times()> clock = now);
   ~PosixDatagrams() override;  // closes all sockets
 
   Result<Bound> bind(const IpEndpoint& local) override;
@@ -55,6 +56,7 @@ class PosixDatagrams : public Datagrams {
 
   PosixLoop& loop_;
   const DatagramEvents events_;
+  const std::function<Times()> clock_;
   bool allow_segmentation_ = true;
   SocketId last_ = 0;
   std::map<SocketId, Socket> sockets_;

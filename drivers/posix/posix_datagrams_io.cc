@@ -108,7 +108,8 @@ struct PosixDatagrams::Inbox {
 };
 #endif
 
-PosixDatagrams::PosixDatagrams(PosixLoop& loop, DatagramEvents events) : loop_(loop), events_(std::move(events)) {}
+PosixDatagrams::PosixDatagrams(PosixLoop& loop, DatagramEvents events, std::function<Times()> clock)
+    : loop_(loop), events_(std::move(events)), clock_(std::move(clock)) {}
 
 PosixDatagrams::~PosixDatagrams() {
   while (!sockets_.empty()) close(sockets_.begin()->first);

@@ -17,7 +17,7 @@ constexpr uint64_t kRefreshUs = 10 * kMicrosPerSecond;  // addresses come and go
 // A QUIC host together with its sockets.
 class PosixHost final : public net::Host {
  public:
-  explicit PosixHost(PosixLoop& loop) : datagrams_(loop, events()) {}
+  PosixHost(PosixLoop& loop, std::function<Times()> clock) : datagrams_(loop, events(), std::move(clock)) {}
 
   Status start(const crypto::KeyPair& device, Random& random, Logger* logger) {
     SEREUS_ASSIGN(quic_, net::QuicHost::create(device, datagrams_, random, logger));
@@ -28,6 +28,7 @@ class PosixHost final : public net::Host {
   net::PeerId peer_id() const override { return quic_->peer_id(); }
   Status listen(std::string_view multiaddr) override { return quic_->listen(multiaddr); }
   std::vector<std::string> listen_addresses() const override { return quic_->listen_addresses(); }
+  void set_clock_suspect(bool suspect) override { quic_->set_clock_suspect(suspect); }
   void set_protocols(std::vector<std::string> protocols) override { quic_->set_protocols(std::move(protocols)); }
   Result<uint64_t> dial(std::string_view multiaddr, const net::PeerId& peer) override {
     return quic_->dial(multiaddr, peer);
@@ -69,7 +70,7 @@ class PosixHost final : public net::Host {
 }  // namespace
 
 Result<std::unique_ptr<net::Host>> PosixHosts::make_host(const crypto::SecretBytes<32>& device_seed) {
-  auto host = std::make_unique<PosixHost>(loop_);
+  auto host = std::make_unique<PosixHost>(loop_, clock_);
   SEREUS_TRY(host->start(crypto::KeyPair::from_seed(device_seed), random_, logger_));
   return std::unique_ptr<net::Host>(std::move(host));
 }

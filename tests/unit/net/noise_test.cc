@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/codec/protobuf.h"
+#include "core/crypto/hash.h"
 #include "core/net/limits.h"
 #include "tests/support/files_in_repository.h"
 #include "tests/support/test_random.h"
@@ -23,6 +24,20 @@ crypto::KeyPair device(uint8_t seed) {
   return crypto::KeyPair::from_seed(crypto::SecretBytes<crypto::kSeedSize>(Bytes(crypto::kSeedSize, seed)));
 }
 PeerId peer(uint8_t seed) { return PeerId::from_device_key(device(seed).device_key()); }
+
+// Gives out what it was given, once.
+class FixedRandom final : public Random {
+ public:
+  explicit FixedRandom(Bytes bytes) : bytes_(std::move(bytes)) {}
+  void fill(ByteSpan out) override {
+    ASSERT_EQ(out.size(), bytes_.size());
+    std::copy(bytes_.begin(), bytes_.end(), out.begin());
+    bytes_.clear();
+  }
+
+ private:
+  Bytes bytes_;
+};
 
 NoiseIdentity identity(uint8_t seed) {
   test::TestRandom random(seed);
@@ -101,6 +116,52 @@ TEST(NoiseHandshake, PublishedVectors) {
     EXPECT_EQ(responder.handshake_hash().hex(), vector["handshake_hash"].get<std::string>());
     EXPECT_EQ(*initiator.remote_static(), static_2.public_key());
     EXPECT_EQ(*responder.remote_static(), static_1.public_key());
+  }
+}
+
+// vectors/noise_libp2p.json, which tools/vectors/noise_vectors.py writes without any of our code.
+TEST(Noise, ConnectionsOfVectors) {
+  const json loaded =
+      json::parse(test::read_text_file(SEREUS_SOURCE_DIR "/vectors/noise_libp2p.json").value_or(""), nullptr, false);
+  ASSERT_FALSE(loaded.is_discarded());
+  ASSERT_GE(loaded["connections"].size(), 4u);
+  for (const json& item : loaded["connections"]) {
+    std::vector<NoiseIdentity> identities;
+    for (size_t side = 0; side < 2; ++side) {
+      FixedRandom random(hex(item["static_secrets"][side]));
+      const crypto::SecretBytes<crypto::kSeedSize> seed(hex(item["device_seeds"][side]));
+      identities.push_back(make_noise_identity(crypto::KeyPair::from_seed(seed), random));
+    }
+    const auto options = [&item](size_t side) {
+      return NoiseOptions{PeerId(), item["muxers"][side].get<std::vector<std::string>>()};
+    };
+    FixedRandom first_random(hex(item["ephemeral_secrets"][0]));
+    FixedRandom second_random(hex(item["ephemeral_secrets"][1]));
+    Bytes messages[3], rest, plain;
+    NoiseChannel sides[] = {NoiseChannel::initiator(identities[0], options(0), first_random, messages[0]),
+                            NoiseChannel::responder(identities[1], options(1), second_random)};
+    ASSERT_TRUE(sides[1].feed(messages[0], messages[1], plain).ok());
+    ASSERT_TRUE(sides[0].feed(messages[1], messages[2], plain).ok());
+    ASSERT_TRUE(sides[1].feed(messages[2], rest, plain).ok());
+    for (size_t i = 0; i < 3; ++i) EXPECT_EQ(to_hex(messages[i]), item["handshake"][i].get<std::string>());
+    for (const NoiseChannel& side : sides) {
+      EXPECT_EQ(side.handshake_hash().hex(), item["handshake_hash"].get<std::string>());
+      EXPECT_EQ(side.muxer(), item["agreed"].get<std::string>());
+    }
+    for (const json& frame : item["frames"]) {
+      const bool repeated = frame["plain"].is_object();
+      Bytes text;
+      for (int i = 0; i < (repeated ? frame["plain"]["times"].get<int>() : 1); ++i) {
+        append(text, hex(repeated ? frame["plain"]["repeat"] : frame["plain"]));
+      }
+      Bytes wire, got;
+      const size_t from = frame["from"].get<size_t>();
+      ASSERT_TRUE(sides[from].seal(text, wire).ok());
+      EXPECT_EQ(repeated ? crypto::sha256(wire).hex() : to_hex(wire),
+                (repeated ? frame["wire"]["sha256"] : frame["wire"]).get<std::string>());
+      ASSERT_TRUE(sides[1 - from].feed(wire, rest, got).ok());
+      EXPECT_EQ(got, text);
+    }
   }
 }
 

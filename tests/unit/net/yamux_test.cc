@@ -112,12 +112,12 @@ TEST(Yamux, WritesBeforeTheAnswer) {
   link.client.session.finish(id);
   Bytes out;
   link.client.session.produce(out, SIZE_MAX, 0);
-  // The first ping, SYN, then the data with FIN, in one go.
+  // The first ping, SYN, the data and FIN, in one go. FIN has a frame of its own, see send_data().
   EXPECT_EQ(to_hex(out),
             "000200010000000000000000"
             "000100010000000100000000"
-            "000000040000000100000005"
-            "6561726c79");
+            "0000000000000001000000056561726c79"
+            "000100040000000100000000");
 }
 
 TEST(Yamux, ServersIdsAreEven) {
