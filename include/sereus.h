@@ -465,7 +465,7 @@ SEREUS_API sereus_status sereus_invite_revoke(sereus_node* node, const char* inv
 SEREUS_API sereus_status sereus_join(sereus_node* node, const char* invite, sereus_id* op);
 /* Revokes a peer in the root stores where this node is admin: it can neither sync nor write from now on. */
 SEREUS_API sereus_status sereus_peer_remove(sereus_node* node, const char* peer, sereus_id* op);
-/* Remembers an address ("/ip4/192.0.2.1/udp/4001/quic-v1", with or without /p2p) for a peer and dials it. */
+/* Remembers an address ("/ip4/192.0.2.1/udp/4001/quic-v1" or "/ip4/192.0.2.1/tcp/4001", with or without /p2p) for a peer and dials it. */
 SEREUS_API sereus_status sereus_peer_add_address(sereus_node* node, const char* peer, const char* address,
                                                  sereus_id* op);
 /* Syncs now: `store` (0: all) with `peer` (NULL: all reachable). DONE when digests are equal with all of them;

@@ -21,6 +21,10 @@ Status HostGroup::listen(std::string_view multiaddr) {
   return fail(Code::unsupported, "no transport here listens on such an address");
 }
 
+void HostGroup::set_clock_suspect(bool suspect) {
+  for (const auto& member : members_) member->set_clock_suspect(suspect);
+}
+
 std::vector<std::string> HostGroup::listen_addresses() const {
   std::vector<std::string> out;
   for (const auto& member : members_) {

@@ -10,13 +10,14 @@
 
 namespace sereus::net {
 
-class HostGroup final : public Host {
+class HostGroup : public Host {
  public:
   // At least one member; what an address is for is asked in this order. They prove the same PeerID.
   explicit HostGroup(std::vector<std::unique_ptr<Host>> members);
 
   PeerId peer_id() const override { return members_.front()->peer_id(); }
   Status listen(std::string_view multiaddr) override;
+  void set_clock_suspect(bool suspect) override;
   std::vector<std::string> listen_addresses() const override;
   void set_protocols(std::vector<std::string> protocols) override;
   Result<uint64_t> dial(std::string_view multiaddr, const PeerId& peer) override;

@@ -194,7 +194,7 @@ Result<Multiaddr> Multiaddr::from_bytes(ByteView bytes) {
   return out;
 }
 
-Multiaddr Multiaddr::with_port(const IpEndpoint& endpoint, AddrCode transport) {
+Multiaddr Multiaddr::of_endpoint(const IpEndpoint& endpoint, AddrCode transport) {
   Multiaddr out;
   const auto ip = ByteView(endpoint.address).first(endpoint.is_v6 ? 16 : 4);
   out.parts_.push_back({endpoint.is_v6 ? AddrCode::ip6 : AddrCode::ip4, sereus::to_bytes(ip)});
@@ -204,12 +204,12 @@ Multiaddr Multiaddr::with_port(const IpEndpoint& endpoint, AddrCode transport) {
 }
 
 Multiaddr Multiaddr::quic(const IpEndpoint& endpoint) {
-  Multiaddr out = with_port(endpoint, AddrCode::udp);
+  Multiaddr out = of_endpoint(endpoint, AddrCode::udp);
   out.parts_.push_back({AddrCode::quic_v1, {}});
   return out;
 }
 
-Multiaddr Multiaddr::tcp(const IpEndpoint& endpoint) { return with_port(endpoint, AddrCode::tcp); }
+Multiaddr Multiaddr::tcp(const IpEndpoint& endpoint) { return of_endpoint(endpoint, AddrCode::tcp); }
 
 std::string Multiaddr::to_string() const {
   std::string out;
@@ -253,6 +253,23 @@ std::optional<IpEndpoint> Multiaddr::quic_endpoint() const {
 }
 
 std::optional<IpEndpoint> Multiaddr::tcp_endpoint() const { return endpoint_before({AddrCode::tcp}); }
+
+std::optional<uint16_t> Multiaddr::port() const {
+  for (const Part& part : parts_) {
+    if (part.code == AddrCode::udp || part.code == AddrCode::tcp) return load_be<uint16_t>(part.value.data());
+  }
+  return std::nullopt;
+}
+
+Multiaddr Multiaddr::with_port(uint16_t port) const {
+  Multiaddr out = *this;
+  for (Part& part : out.parts_) {
+    if (part.code != AddrCode::udp && part.code != AddrCode::tcp) continue;
+    part.value = {static_cast<uint8_t>(port >> 8), static_cast<uint8_t>(port & 0xff)};
+    break;
+  }
+  return out;
+}
 
 std::optional<PeerId> Multiaddr::peer_id() const {
   if (parts_.empty() || parts_.back().code != AddrCode::p2p) return std::nullopt;

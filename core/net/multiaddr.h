@@ -60,6 +60,11 @@ class Multiaddr {
   std::optional<IpEndpoint> quic_endpoint() const;
   // The endpoint when the address is exactly ip4|ip6, tcp, with or without a trailing p2p.
   std::optional<IpEndpoint> tcp_endpoint() const;
+  // An address that a transport of ours dials.
+  bool dialable() const { return quic_endpoint() || tcp_endpoint(); }
+  // The UDP or TCP port, if there is one.
+  std::optional<uint16_t> port() const;
+  Multiaddr with_port(uint16_t port) const;
   // The last part's peer id.
   std::optional<PeerId> peer_id() const;
   Multiaddr with_peer_id(const PeerId& peer) const;
@@ -68,7 +73,7 @@ class Multiaddr {
   friend std::strong_ordering operator<=>(const Multiaddr&, const Multiaddr&) = default;
 
  private:
-  static Multiaddr with_port(const IpEndpoint& endpoint, AddrCode transport);
+  static Multiaddr of_endpoint(const IpEndpoint& endpoint, AddrCode transport);
   std::optional<IpEndpoint> endpoint_before(std::initializer_list<AddrCode> rest) const;
 
   std::vector<Part> parts_;

@@ -280,7 +280,7 @@ void NodeImpl::on_join_request(net::StreamId stream, EarlyStream& early, ByteVie
     for (const flatbuffers::String* text : *request->addresses()) {
       const auto address = net::Multiaddr::parse(text->string_view());
       if (++taken > kPeerAddressesMax) break;
-      if (address.ok() && address->quic_endpoint()) remember_address(early.device, address->to_string());
+      if (address.ok() && address->dialable()) remember_address(early.device, address->to_string());
     }
   }
   admit(stream, early.device, certificate->party, name, *invite);

@@ -47,24 +47,21 @@ Status NodeImpl::go_online() {
 
 // A port that is drawn stays: tried first the next time, so that what peers and invites know stays true.
 Status NodeImpl::listen_on(const std::string& address) {
-  constexpr std::string_view kAnyPort = "/udp/0/";
-  const size_t at = address.find(kAnyPort);
-  if (at == std::string::npos) return host_->listen(address);
+  const auto wanted = net::Multiaddr::parse(address);
+  if (!wanted.ok() || wanted->port() != 0) return host_->listen(address);
   if (const auto port = ports_.find(address); port != ports_.end()) {
-    const std::string fixed =
-        address.substr(0, at) + "/udp/" + std::to_string(port->second) + "/" + address.substr(at + kAnyPort.size());
-    if (host_->listen(fixed).ok()) return {};
+    if (host_->listen(wanted->with_port(port->second).to_string()).ok()) return {};
   }
   const std::vector<std::string> before = host_->listen_addresses();
   SEREUS_TRY(host_->listen(address));
   for (const std::string& now : host_->listen_addresses()) {
     if (std::find(before.begin(), before.end(), now) != before.end()) continue;
     const auto parsed = net::Multiaddr::parse(now);
-    const auto endpoint = parsed.ok() ? parsed->quic_endpoint() : std::nullopt;
-    if (!endpoint) continue;
-    ports_[address] = endpoint->port;
+    const auto port = parsed.ok() ? parsed->port() : std::nullopt;
+    if (!port) continue;
+    ports_[address] = *port;
     context_.run(
-        JobQueue::writer, [db = db_, address, port = endpoint->port] { (void)db->set_port(address, port); }, [] {});
+        JobQueue::writer, [db = db_, address, drawn = *port] { (void)db->set_port(address, drawn); }, [] {});
     break;
   }
   return {};

@@ -146,13 +146,14 @@ void NodeImpl::peer_add_address(OpRef ref, Request& request) {
   if (*device == own_device()) return refuse(ref, Code::invalid, "this is the peer id of this device itself");
   const auto address = net::Multiaddr::parse(as_text(request.y));
   if (!address.ok()) return context_.complete(ref, address.error());
-  if (!address->quic_endpoint()) {
-    return refuse(ref, Code::unsupported, "only addresses of the form /ip4/.../udp/.../quic-v1 can be dialed");
+  if (!address->dialable()) {
+    return refuse(ref, Code::unsupported,
+                  "only addresses of the form /ip4/.../udp/.../quic-v1 or /ip4/.../tcp/... can be dialed");
   }
   if (const auto named = address->peer_id(); named && *named != *peer_id) {
     return refuse(ref, Code::invalid, "the address names another peer");
   }
-  remember_address(*device, net::Multiaddr::quic(*address->quic_endpoint()).to_string());
+  remember_address(*device, address->without_peer_id().to_string());
   Peer& peer = peer_of(*device);
   peer.dial_at = context_.now.mono_us;
   peer.dial_delay_us = kDialBackoffUsMin;

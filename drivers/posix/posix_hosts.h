@@ -1,4 +1,4 @@
-// Makes QUIC hosts over real sockets, and routes what arrives to them.
+// Makes hosts for QUIC and TCP over real sockets, and routes what arrives to them.
 #pragma once
 
 #include <functional>

@@ -29,6 +29,32 @@ def test_join_brings_the_stores_into_step(make_node):
     assert bob.store("notes")["store"] == alice.store("notes")["store"]
 
 
+def test_stores_sync_over_tcp_and_over_both_transports_at_once(make_node):
+    alice, bob, carol = (make_node(name).init() for name in ("alice", "bob", "carol"))
+    alice.ok("create-store", "notes")
+    alice.ok("fill", "2000")
+    tcp, quic = "/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"
+    alice.start("--listen", tcp)
+    bob.start("--listen", tcp)
+    bob.ok("join", alice.json("invite")["invite"])
+    in_step(alice, bob)
+    bob.ok("put", "k", "over TCP")
+    until(lambda: alice.run("get", "k").out == "over TCP", "Alice has Bob's entry")
+    # The port that was drawn is Alice's for good, so Bob finds her after a restart.
+    before = alice.json("status")["node"]["addresses"]
+    assert all("/tcp/" in address for address in before)
+    alice.daemons[-1].end()
+    bob.ok("put", "k2", "while she was away")
+    alice.start("--listen", tcp, "--listen", quic)
+    assert set(before) <= set(alice.json("status")["node"]["addresses"])
+    until(lambda: alice.run("get", "k2").out == "while she was away", "Alice caught up")
+    carol.start("--listen", quic)
+    carol.ok("join", alice.json("invite")["invite"])
+    in_step(alice, carol)
+    carol.ok("put", "k3", "from one transport to the other")
+    until(lambda: bob.run("get", "k3").out == "from one transport to the other", "Bob has it by way of Alice")
+
+
 def test_changes_flow_both_ways(pair):
     alice, bob = pair
     bob.ok("put", "k", "from bob")
