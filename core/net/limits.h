@@ -16,6 +16,12 @@ inline constexpr size_t kMultiaddrTextMax = 2048;
 inline constexpr size_t kMultiaddrPartsMax = 16;  // the longest sensible address (relayed wss) has 9
 inline constexpr size_t kDnsNameMax = 253;        // RFC 1035 section 2.3.4 without the root's dot
 
+// --- keys ---------------------------------------------------------------------------------------------------------
+
+inline constexpr size_t kRsaBitsMin = 2048;         // as go-libp2p; smaller ones are within reach of an attacker
+inline constexpr size_t kRsaBitsMax = 8192;         // as go-libp2p; verifying costs the square of it
+inline constexpr size_t kPublicKeyBytesMax = 1100;  // RSA-8192 in its protobuf has 1067
+
 // --- certificates -------------------------------------------------------------------------------------------------
 
 inline constexpr size_t kCertificateBytesMax = 8192;  // a libp2p certificate is ~350; RSA-8192 identity ~3.5 KiB
