@@ -29,6 +29,7 @@ inline constexpr size_t kPublicKeyBytesMax = 1100;  // RSA-8192 in its protobuf 
 inline constexpr size_t kIdentifyBytesMax = 8192;   // of one message, as js- and go-libp2p
 inline constexpr size_t kIdentifyMessagesMax = 10;  // of one stream: go-libp2p sends its signed record in a second one
 inline constexpr size_t kIdentifyTotalMax = 16384;  // of one stream
+inline constexpr size_t kIdentifyInboundMax = 4;    // streams of one connection, identify and push together
 inline constexpr uint64_t kIdentifyTimeoutUs = 5 * kMicrosPerSecond;  // as js-libp2p
 inline constexpr size_t kIdentifyProtocolsMax = 512;                  // a busy go-libp2p node has about 40
 inline constexpr size_t kIdentifyTextMax = 256;                 // of agent and protocol version: they end up in logs
