@@ -89,7 +89,9 @@ Status HostServices::ping(ConnectionId connection, const Times& now) {
 
 bool HostServices::on_event(const HostEvent& event, const Times& now) {
   if (const auto* connected = std::get_if<Connected>(&event)) {
-    connections_[connected->connection] = Connection{connected->peer, connected->address, {}, 0};
+    Connection& connection = connections_[connected->connection];
+    connection.peer = connected->peer;
+    connection.address = connected->address;
     return false;
   }
   if (const auto* disconnected = std::get_if<Disconnected>(&event)) {
@@ -113,17 +115,6 @@ bool HostServices::on_event(const HostEvent& event, const Times& now) {
   return true;
 }
 
-bool HostServices::has_room(ConnectionId connection, Kind kind) const {
-  size_t open = 0;
-  for (const auto& [id, stream] : streams_) {
-    if (stream.incoming && stream.connection == connection &&
-        (stream.kind == Kind::ping_in) == (kind == Kind::ping_in)) {
-      ++open;
-    }
-  }
-  return open < (kind == Kind::ping_in ? kPingInboundMax : kIdentifyInboundMax);
-}
-
 bool HostServices::accept(const StreamOpened& opened, const Times& now) {
   Kind kind = Kind::tell;
   if (opened.protocol == kPingProtocol) {
@@ -133,10 +124,13 @@ bool HostServices::accept(const StreamOpened& opened, const Times& now) {
   } else if (opened.protocol != kIdentifyProtocol) {
     return false;
   }
-  if (!connections_.contains(opened.connection) || !has_room(opened.connection, kind)) {
+  const auto connection = connections_.find(opened.connection);
+  const size_t limit = kind == Kind::ping_in ? kPingInboundMax : kIdentifyInboundMax;
+  if (connection == connections_.end() || connection->second.incoming(kind) == limit) {
     host_.reset(opened.stream);
     return true;
   }
+  ++connection->second.incoming(kind);
   Stream& stream = streams_[opened.stream];
   stream.kind = kind;
   stream.connection = opened.connection;
@@ -254,7 +248,10 @@ void HostServices::forget(StreamId id) {
   const auto it = streams_.find(id);
   set_deadline(id, it->second, kNever);
   const auto connection = connections_.find(it->second.connection);
-  if (connection != connections_.end() && connection->second.ping == id) connection->second.ping = 0;
+  if (connection != connections_.end()) {
+    if (connection->second.ping == id) connection->second.ping = 0;
+    if (it->second.incoming) --connection->second.incoming(it->second.kind);
+  }
   streams_.erase(it);
 }
 

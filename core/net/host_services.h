@@ -76,6 +76,9 @@ class HostServices {
     std::string address;
     Identify known;
     StreamId ping = 0;  // the one outgoing ping stream
+    size_t incoming_pings = 0;
+    size_t incoming_identifies = 0;  // pushes too
+    size_t& incoming(Kind kind) { return kind == Kind::ping_in ? incoming_pings : incoming_identifies; }
   };
   struct Stream {
     Kind kind = Kind::tell;
@@ -90,7 +93,6 @@ class HostServices {
 
   Result<Bytes> own_message(const Connection& connection, const Times& now);
   bool accept(const StreamOpened& opened, const Times& now);
-  bool has_room(ConnectionId connection, Kind kind) const;
   Status tell(StreamId id, Stream& stream, const Times& now);
   void set_deadline(StreamId id, Stream& stream, uint64_t deadline_us);
   void pump(StreamId id, const Times& now);
