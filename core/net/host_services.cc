@@ -60,7 +60,7 @@ Status HostServices::push(ConnectionId connection, const Times& now) {
   SEREUS_ASSIGN(const StreamId id, host_.open_stream(connection, kIdentifyPushProtocol));
   Stream& stream = streams_[id];
   stream.connection = connection;
-  const Status told = tell(id, stream, now);
+  Status told = tell(id, stream, now);
   if (!told.ok()) {
     host_.reset(id);
     forget(id);
