@@ -44,6 +44,9 @@ endfunction()
 
 sereus_imported_archive(wolfssl "${SEREUS_DEP_wolfssl_prefix}" libwolfssl.a)
 target_link_libraries(Sereus::wolfssl INTERFACE m Threads::Threads)
+# wolfSSL calls back into core/crypto/wolfssl_hooks.cc. A linker that reads archives once has passed that one by the time it
+# gets to wolfSSL, unless something asked for it before.
+target_link_options(Sereus::wolfssl INTERFACE "LINKER:-u,sereus_wolfssl_random_block")
 sereus_imported_archive(ngtcp2_core "${SEREUS_DEP_ngtcp2_prefix}" libngtcp2.a)
 sereus_imported_archive(ngtcp2 "${SEREUS_DEP_ngtcp2_prefix}" libngtcp2_crypto_wolfssl.a)
 target_link_libraries(Sereus::ngtcp2 INTERFACE Sereus::ngtcp2_core Sereus::wolfssl)

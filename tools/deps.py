@@ -277,6 +277,8 @@ WOLFSSL_OPTIONS = [
     "--enable-ed448",
     "--enable-curve448",
     "--enable-ecccustcurves=all",
+    # libp2p's secp256k1 keys come compressed: 33 bytes.
+    "--enable-compkey",
     "--enable-eccencrypt",
     "--enable-hkdf",
     "--enable-hpke",

@@ -25,6 +25,16 @@ std::optional<Element> Reader::next() {
 
 std::optional<Element> Reader::next(uint8_t tag) { return next_is(tag) ? next() : std::nullopt; }
 
+std::optional<ByteView> next_positive(Reader& reader) {
+  const auto element = reader.next(kInteger);
+  if (!element || element->content.empty()) return std::nullopt;
+  const ByteView content = element->content;
+  if (content[0] != 0) return (content[0] & 0x80) != 0 ? std::nullopt : std::optional(content);
+  // A leading zero belongs there only before a byte that would make the number negative.
+  if (content.size() == 1 || (content[1] & 0x80) == 0) return std::nullopt;
+  return content.subspan(1);
+}
+
 std::optional<ByteView> bit_string_bytes(ByteView content) {
   if (content.empty() || content[0] != 0) return std::nullopt;
   return content.subspan(1);

@@ -41,6 +41,10 @@ class Reader {
   ByteView rest_;
 };
 
+// The next element as an INTEGER that is positive and in its shortest form (X.690 8.3.2): its bytes, big-endian, without
+// the zero that only says that it is not negative.
+std::optional<ByteView> next_positive(Reader& reader);
+
 // A BIT STRING's bytes; nothing unless it holds whole bytes.
 std::optional<ByteView> bit_string_bytes(ByteView content);
 

@@ -15,6 +15,32 @@ inline constexpr size_t kMultiaddrBytesMax = 1024;   // a relayed address with t
 inline constexpr size_t kMultiaddrTextMax = 2048;
 inline constexpr size_t kMultiaddrPartsMax = 16;  // the longest sensible address (relayed wss) has 9
 inline constexpr size_t kDnsNameMax = 253;        // RFC 1035 section 2.3.4 without the root's dot
+inline constexpr size_t kZoneNameMax = 64;        // of an IPv6 address: names of interfaces have at most 15 on Linux
+inline constexpr size_t kCertHashDigestMax = 64;  // the longest digest of any hash in use
+
+// --- keys ---------------------------------------------------------------------------------------------------------
+
+inline constexpr size_t kRsaBitsMin = 2048;         // as go-libp2p; smaller ones are within reach of an attacker
+inline constexpr size_t kRsaBitsMax = 8192;         // as go-libp2p; verifying costs the square of it
+inline constexpr size_t kPublicKeyBytesMax = 1100;  // RSA-8192 in its protobuf has 1067
+
+// --- what peers say about themselves ------------------------------------------------------------------------------
+
+inline constexpr size_t kIdentifyBytesMax = 8192;   // of one message, as js- and go-libp2p
+inline constexpr size_t kIdentifyMessagesMax = 10;  // of one stream: go-libp2p sends its signed record in a second one
+inline constexpr size_t kIdentifyTotalMax = 16384;  // of one stream
+inline constexpr size_t kIdentifyInboundMax = 4;    // streams of one connection, identify and push together
+inline constexpr uint64_t kIdentifyTimeoutUs = 5 * kMicrosPerSecond;  // as js-libp2p
+inline constexpr size_t kIdentifyProtocolsMax = 512;                  // a busy go-libp2p node has about 40
+inline constexpr size_t kIdentifyTextMax = 256;                 // of agent and protocol version: they end up in logs
+inline constexpr size_t kPeerAddressesMax = 128;                // a host with relays has a few dozen
+inline constexpr size_t kEnvelopeBytesMax = kIdentifyBytesMax;  // a record has to fit identify
+
+// --- ping ---------------------------------------------------------------------------------------------------------
+
+inline constexpr size_t kPingBytes = 32;                           // libp2p specs, ping
+inline constexpr size_t kPingInboundMax = 2;                       // streams of one connection; libp2p specs, ping
+inline constexpr uint64_t kPingTimeoutUs = 10 * kMicrosPerSecond;  // as js-libp2p
 
 // --- certificates -------------------------------------------------------------------------------------------------
 

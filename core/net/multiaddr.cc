@@ -4,13 +4,14 @@
 #include <array>
 #include <charconv>
 
+#include "core/codec/multibase.h"
 #include "core/codec/varint.h"
 #include "core/net/limits.h"
 
 namespace sereus::net {
 namespace {
 
-enum class ValueKind : uint8_t { none, ip4, ip6, port, name, peer };
+enum class ValueKind : uint8_t { none, ip4, ip6, port, name, peer, zone, hash };
 
 struct Protocol {
   AddrCode code;
@@ -18,19 +19,24 @@ struct Protocol {
   ValueKind kind;
 };
 
-constexpr std::array<Protocol, 14> kProtocols = {{
+constexpr std::array<Protocol, 19> kProtocols = {{
     {AddrCode::ip4, "ip4", ValueKind::ip4},
     {AddrCode::tcp, "tcp", ValueKind::port},
     {AddrCode::ip6, "ip6", ValueKind::ip6},
+    {AddrCode::ip6zone, "ip6zone", ValueKind::zone},
     {AddrCode::dns, "dns", ValueKind::name},
     {AddrCode::dns4, "dns4", ValueKind::name},
     {AddrCode::dns6, "dns6", ValueKind::name},
     {AddrCode::dnsaddr, "dnsaddr", ValueKind::name},
     {AddrCode::udp, "udp", ValueKind::port},
+    {AddrCode::webrtc_direct, "webrtc-direct", ValueKind::none},
     {AddrCode::p2p_circuit, "p2p-circuit", ValueKind::none},
     {AddrCode::p2p, "p2p", ValueKind::peer},
     {AddrCode::tls, "tls", ValueKind::none},
+    {AddrCode::sni, "sni", ValueKind::name},
     {AddrCode::quic_v1, "quic-v1", ValueKind::none},
+    {AddrCode::webtransport, "webtransport", ValueKind::none},
+    {AddrCode::certhash, "certhash", ValueKind::hash},
     {AddrCode::ws, "ws", ValueKind::none},
     {AddrCode::wss, "wss", ValueKind::none},
 }};
@@ -56,6 +62,20 @@ bool valid_dns_name(std::string_view name) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
            c == '.';
   });
+}
+
+// RFC 4007 section 11: a zone is whatever the system calls its interface. No slash, so that the text reads back, no
+// control characters or spaces, so that it is fit for a log.
+bool valid_zone(std::string_view zone) {
+  return !zone.empty() && zone.size() <= kZoneNameMax &&
+         std::all_of(zone.begin(), zone.end(), [](char c) { return c > ' ' && c < 0x7f && c != '/'; });
+}
+
+// A multihash of any function: code, length and digest, nothing behind it.
+bool valid_multihash(ByteView hash) {
+  const auto code = codec::varint_read(hash);
+  const auto length = codec::varint_read(hash);
+  return code && length && *length == hash.size() && !hash.empty() && hash.size() <= kCertHashDigestMax;
 }
 
 std::optional<uint16_t> parse_port(std::string_view text) {
@@ -88,11 +108,19 @@ std::optional<Bytes> parse_value(ValueKind kind, std::string_view text) {
       const auto peer = PeerId::parse(text);
       return peer ? std::optional(to_bytes(peer->multihash())) : std::nullopt;
     }
+    case ValueKind::zone:
+      return valid_zone(text) ? std::optional(to_bytes(text)) : std::nullopt;
+    case ValueKind::hash: {
+      auto hash = codec::multibase_decode(text);
+      return hash && valid_multihash(*hash) ? std::move(hash) : std::nullopt;
+    }
   }
   return std::nullopt;
 }
 
-bool has_length_prefix(ValueKind kind) { return kind == ValueKind::name || kind == ValueKind::peer; }
+bool has_length_prefix(ValueKind kind) {
+  return kind == ValueKind::name || kind == ValueKind::peer || kind == ValueKind::zone || kind == ValueKind::hash;
+}
 
 size_t fixed_size(ValueKind kind) {
   switch (kind) {
@@ -111,6 +139,8 @@ size_t fixed_size(ValueKind kind) {
 bool valid_value(ValueKind kind, ByteView value) {
   if (kind == ValueKind::name) return valid_dns_name(as_text(value));
   if (kind == ValueKind::peer) return PeerId::from_multihash(value).has_value();
+  if (kind == ValueKind::zone) return valid_zone(as_text(value));
+  if (kind == ValueKind::hash) return valid_multihash(value);
   return value.size() == fixed_size(kind);
 }
 
@@ -132,7 +162,10 @@ std::string value_text(ValueKind kind, const Multiaddr::Part& part) {
     case ValueKind::port:
       return std::to_string(load_be<uint16_t>(part.value.data()));
     case ValueKind::name:
+    case ValueKind::zone:
       return sereus::to_string(ByteView(part.value));
+    case ValueKind::hash:
+      return codec::multibase_encode(codec::Multibase::base64url, part.value);
     case ValueKind::peer:
       return PeerId::from_multihash(part.value).value_or(PeerId()).to_string();
   }

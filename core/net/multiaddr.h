@@ -1,5 +1,6 @@
 // Multiaddr: a self-describing network address, "/ip4/192.0.2.1/udp/4001/quic-v1/p2p/12D3Koo...", and its binary form
-// (multiformats/multiaddr, and libp2p specs, addressing). Strict both ways: one text and one byte string per address.
+// (multiformats/multiaddr, and libp2p specs, addressing). Strict both ways: one text and one byte string per address. Two values have
+// further texts, which are read and never printed: peer ids as CIDs, and certificate hashes in other bases than base64url.
 #pragma once
 
 #include <compare>
@@ -21,15 +22,20 @@ enum class AddrCode : uint32_t {
   ip4 = 4,
   tcp = 6,
   ip6 = 41,
+  ip6zone = 42,
   dns = 53,
   dns4 = 54,
   dns6 = 55,
   dnsaddr = 56,
   udp = 273,
+  webrtc_direct = 280,
   p2p_circuit = 290,
   p2p = 421,
   tls = 448,
+  sni = 449,
   quic_v1 = 461,
+  webtransport = 465,
+  certhash = 466,
   ws = 477,
   wss = 478,
 };

@@ -4,6 +4,7 @@
 #include "core/codec/varint.h"
 #include "core/crypto/hash.h"
 #include "core/net/limits.h"
+#include "core/net/public_key.h"
 
 namespace sereus::net {
 namespace {
@@ -13,16 +14,10 @@ constexpr uint8_t kMultihashSha256 = 0x12;
 constexpr size_t kSha256Size = 32;
 constexpr uint64_t kCidVersion = 1;
 constexpr uint64_t kCodecLibp2pKey = 0x72;
-// protobuf: field 1 varint 1 (Ed25519), field 2 of 32 bytes.
-constexpr std::array<uint8_t, 4> kEd25519Prefix = {0x08, 0x01, 0x12, 0x20};
 
 }  // namespace
 
-Bytes public_key_protobuf(const DeviceKey& key) {
-  Bytes out(kEd25519Prefix.begin(), kEd25519Prefix.end());
-  append(out, key.view());
-  return out;
-}
+Bytes public_key_protobuf(const DeviceKey& key) { return write_public_key(KeyType::ed25519, key.view()); }
 
 PeerId PeerId::from_device_key(const DeviceKey& key) { return from_public_key_protobuf(public_key_protobuf(key)); }
 
@@ -67,9 +62,9 @@ std::optional<PeerId> PeerId::parse(std::string_view text) {
 std::optional<DeviceKey> PeerId::device_key() const {
   const ByteView all = multihash_;
   if (all.empty() || all[0] != kMultihashIdentity) return std::nullopt;
-  const ByteView protobuf = all.subspan(2);
-  if (!starts_with(protobuf, kEd25519Prefix)) return std::nullopt;
-  return DeviceKey::from(protobuf.subspan(kEd25519Prefix.size()));
+  const auto key = read_public_key(all.subspan(2));
+  if (!key || key->type != static_cast<uint64_t>(KeyType::ed25519)) return std::nullopt;
+  return DeviceKey::from(key->data);
 }
 
 std::string PeerId::to_string() const { return codec::base58btc_encode(multihash_); }

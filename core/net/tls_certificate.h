@@ -35,21 +35,10 @@ struct CertificateCheck {
 };
 
 // Verifies what a peer presented and returns who it proves to be. The chain must be one certificate: v3, with the libp2p
-// extension exactly once, a valid signature in it, a valid self-signature, no other critical extension, within its dates.
+// extension exactly once, a valid signature in it by a host key of any type that libp2p has (public_key.h), a valid self-signature, no other critical extension, within its dates.
 // Errors: malformed (does not parse, or rules of the specification), bad_signature, expired, unsupported (key types), with
 // one line that says which.
 Result<PeerId> verify_peer_certificate(std::span<const ByteView> chain, const CertificateCheck& check);
-
-// A libp2p public key as it stands in the extension: protobuf {1: type, 2: data}, strictly in that form.
-enum class KeyType : uint8_t { rsa = 0, ed25519 = 1, secp256k1 = 2, ecdsa = 3 };
-struct PublicKey {
-  KeyType type = KeyType::ed25519;
-  ByteView data;
-};
-Result<PublicKey> parse_public_key(ByteView protobuf);
-
-// Verifies a signature made with a libp2p host key of any type this build knows: Ed25519. Code::unsupported for others.
-Status verify_host_signature(const PublicKey& key, ByteView message, ByteView signature);
 
 // The parts of a certificate, for make_tls_identity and for tests that need wrong ones.
 struct CertificateFields {

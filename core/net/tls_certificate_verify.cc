@@ -1,17 +1,17 @@
 // Verifying a peer's certificate. Own parsing, so that exactly what the specification says decides: wolfSSL's own chain
 // verification knows certificate authorities, which there are none of here.
 #include <wolfssl/options.h>
-#include <wolfssl/wolfcrypt/ecc.h>
-#include <wolfssl/wolfcrypt/sha512.h>
+#include <wolfssl/wolfcrypt/hash.h>
 
 #include <algorithm>
 
-#include "core/codec/varint.h"
 #include "core/crypto/ed25519_verify.h"
 #include "core/crypto/hash.h"
 #include "core/net/certificate_oids.h"
 #include "core/net/der.h"
+#include "core/net/ecdsa.h"
 #include "core/net/limits.h"
+#include "core/net/public_key.h"
 #include "core/net/tls_certificate.h"
 
 namespace sereus::net {
@@ -161,23 +161,16 @@ Result<ByteView> find_libp2p_extension(const Certificate& certificate) {
   return *found;
 }
 
-bool ecdsa_valid(int curve, ByteView point, ByteView digest, ByteView signature) {
-  ecc_key key{};
-  if (wc_ecc_init(&key) != 0) return false;
-  int valid = 0;
-  if (wc_ecc_import_x963_ex(point.data(), static_cast<word32>(point.size()), &key, curve) == 0) {
-    const int rc = wc_ecc_verify_hash(signature.data(), static_cast<word32>(signature.size()), digest.data(),
-                                      static_cast<word32>(digest.size()), &valid, &key);
-    if (rc != 0) valid = 0;
-  }
-  wc_ecc_free(&key);
-  return valid == 1;
-}
-
 bool ed25519_valid(ByteView key, ByteView message, ByteView signature) {
   if (key.size() != crypto::kEd25519PublicKeySize || signature.size() != crypto::kEd25519SignatureSize) return false;
   return crypto::ed25519_verify(std::span<const uint8_t, 32>(key.data(), 32), message,
                                 std::span<const uint8_t, 64>(signature.data(), 64));
+}
+
+std::optional<EcCurve> curve_named(ByteView id) {
+  if (equal(id, oid::kP256)) return EcCurve::p256;
+  if (equal(id, oid::kP384)) return EcCurve::p384;
+  return std::nullopt;
 }
 
 // The certificate's own signature, with the key it carries. RSA certificate keys come with the TCP transports.
@@ -203,17 +196,16 @@ Status verify_self_signature(const Certificate& certificate) {
   if (!equal(key_oid->content, oid::kEcPublicKey)) return fail(Code::unsupported, "certificate: unknown key type");
   const auto curve_oid = key_algorithm.next(der::kOid);
   if (!curve_oid || !key_algorithm.empty()) return malformed("bad public key");
-  int curve = 0;
-  if (equal(curve_oid->content, oid::kP256)) curve = ECC_SECP256R1;
-  if (equal(curve_oid->content, oid::kP384)) curve = ECC_SECP384R1;
-  if (curve == 0) return fail(Code::unsupported, "certificate: unknown elliptic curve");
+  const auto curve = curve_named(curve_oid->content);
+  if (!curve) return fail(Code::unsupported, "certificate: unknown elliptic curve");
+  if (!ec_point_valid(*curve, *key)) return malformed("bad public key");
   bool valid = false;
   if (equal(signature_oid->content, oid::kEcdsaSha256)) {
-    valid = ecdsa_valid(curve, *key, crypto::sha256(certificate.body).view(), certificate.signature);
+    valid = ecdsa_verify(*curve, *key, crypto::sha256(certificate.body).view(), certificate.signature);
   } else if (equal(signature_oid->content, oid::kEcdsaSha384)) {
     std::array<uint8_t, WC_SHA384_DIGEST_SIZE> digest{};
     wc_Sha384Hash(certificate.body.data(), static_cast<word32>(certificate.body.size()), digest.data());
-    valid = ecdsa_valid(curve, *key, digest, certificate.signature);
+    valid = ecdsa_verify(*curve, *key, digest, certificate.signature);
   } else {
     return fail(Code::unsupported, "certificate: unknown signature algorithm");
   }
@@ -230,32 +222,6 @@ Status check_dates(const Certificate& certificate, const CertificateCheck& check
 
 }  // namespace
 
-Result<PublicKey> parse_public_key(ByteView protobuf) {
-  // libp2p specs, peer-ids: the encoding is deterministic, fields in order, so that a PeerID has one key encoding.
-  ByteView rest = protobuf;
-  const Error bad = fail(Code::malformed, "bad public key encoding");
-  if (codec::varint_read(rest) != 0x08u) return bad;
-  const auto type = codec::varint_read(rest);
-  if (!type || *type > static_cast<uint64_t>(KeyType::ecdsa) || codec::varint_read(rest) != 0x12u) return bad;
-  const auto size = codec::varint_read(rest);
-  if (!size || *size != rest.size()) return bad;
-  return PublicKey{static_cast<KeyType>(*type), rest};
-}
-
-Status verify_host_signature(const PublicKey& key, ByteView message, ByteView signature) {
-  switch (key.type) {
-    case KeyType::ed25519:
-      if (!ed25519_valid(key.data, message, signature))
-        return fail(Code::bad_signature, "host key signature is not valid");
-      return {};
-    case KeyType::rsa:
-    case KeyType::secp256k1:
-    case KeyType::ecdsa:
-      break;
-  }
-  return fail(Code::unsupported, "host keys of this type are not supported yet");
-}
-
 Result<PeerId> verify_peer_certificate(std::span<const ByteView> chain, const CertificateCheck& check) {
   if (chain.size() != 1) return malformed("there must be exactly one");
   SEREUS_ASSIGN(const Certificate certificate, parse_certificate(chain[0]));
@@ -269,13 +235,13 @@ Result<PeerId> verify_peer_certificate(std::span<const ByteView> chain, const Ce
   const auto key_bytes = parts.next(der::kOctetString);
   const auto proof = parts.next(der::kOctetString);
   if (!key_bytes || !proof || !parts.empty()) return malformed("bad libp2p extension");
-  SEREUS_ASSIGN(const PublicKey key, parse_public_key(key_bytes->content));
+  SEREUS_ASSIGN(const PublicKey key, PublicKey::parse(key_bytes->content));
 
   SEREUS_TRY(verify_self_signature(certificate));
   Bytes message = to_bytes(kSignaturePrefix);
   append(message, certificate.key_info);
-  SEREUS_TRY(verify_host_signature(key, message, proof->content));
-  return PeerId::from_public_key_protobuf(key_bytes->content);
+  SEREUS_TRY(key.verify(message, proof->content));
+  return key.peer_id();
 }
 
 }  // namespace sereus::net

@@ -80,6 +80,24 @@ TEST(Multiaddr, RefusesBadBytes) {
   EXPECT_EQ(Multiaddr::from_bytes(Bytes(kMultiaddrBytesMax + 1, 4)).code(), Code::too_large);
 }
 
+TEST(Multiaddr, RefusesBadZonesAndHashes) {
+  for (const std::string& text : std::vector<std::string>{
+           "/ip6zone/", "/ip6zone/a b", "/ip6zone/" + std::string(kZoneNameMax + 1, 'a'), "/sni/a..b", "/certhash/",
+           "/certhash/u", "/certhash/uEiAk", "/certhash/QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N"}) {
+    EXPECT_EQ(Multiaddr::parse(text).code(), Code::malformed) << text;
+  }
+  const auto code = [](std::string_view hex) { return Multiaddr::from_bytes(*from_hex(hex)).code(); };
+  EXPECT_EQ(code("2a00"), Code::malformed);            // empty zone
+  EXPECT_EQ(code("2a0161"), Code::ok);                 // /ip6zone/a
+  EXPECT_EQ(code("2a012f"), Code::malformed);          // a slash
+  EXPECT_EQ(code("d20303120101"), Code::ok);           // a hash of one byte
+  EXPECT_EQ(code("d20303120201"), Code::malformed);    // cut short
+  EXPECT_EQ(code("d203021200"), Code::malformed);      // no digest
+  EXPECT_EQ(code("d2030412010101"), Code::malformed);  // a byte too many
+  // Other bases are read; one is printed.
+  EXPECT_EQ(Multiaddr::parse("/certhash/f120101")->to_string(), "/certhash/uEgEB");
+}
+
 TEST(Multiaddr, Parts) {
   const PeerId peer = *PeerId::parse(kPeer);
   const auto address = Multiaddr::parse("/ip6/2001:db8::1/udp/4001/quic-v1/p2p/" + std::string(kPeer));

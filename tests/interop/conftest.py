@@ -1,0 +1,110 @@
+"""js-libp2p as the other side: its programs (tests/interop/js) are installed into the build folder and run from there."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BUILD = Path(os.environ.get("SEREUS_BUILD", ROOT / "build" / "release"))
+SOURCES = ROOT / "tests" / "interop" / "js"
+NODE_MAJOR_MIN = 20
+SECONDS = 60  # for any one line to come: machines may be slow
+
+
+def node_major() -> int:
+    node = shutil.which("node")
+    if not node or not shutil.which("npm"):
+        return 0
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    return int(version.lstrip("v").split(".")[0])
+
+
+@pytest.fixture(scope="session")
+def js() -> Path:
+    """The folder with js-libp2p's programs and their packages."""
+    major = node_major()
+    if major < NODE_MAJOR_MIN:
+        pytest.skip(f"Node {NODE_MAJOR_MIN} or later, with npm, is absent" + (f" (this is {major})" if major else ""))
+    folder = BUILD / "interop"
+    lock = (SOURCES / "package-lock.json").read_text()
+    stamp = folder / ".installed"
+    shutil.copytree(SOURCES, folder, dirs_exist_ok=True)
+    if not stamp.exists() or stamp.read_text() != lock:
+        # Not `npm ci`: it refuses a lock without the optional builds for other platforms.
+        command = ["npm", "install", "--no-audit", "--no-fund", "--no-save", "--loglevel=error"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"npm install failed in {folder}: {done.stdout}{done.stderr}"
+        stamp.write_text(lock)
+    return folder
+
+
+class Program:
+    """A running program that writes one JSON object a line."""
+
+    def __init__(self, command: list[str | Path], cwd: Path) -> None:
+        self.process = subprocess.Popen(
+            [str(part) for part in command], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self.lines: queue.Queue[str | None] = queue.Queue()
+        self.seen: list[str] = []
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put(None)
+
+    def wait_for(self, event: str) -> dict:
+        """The next line that tells `event`."""
+        while True:
+            try:
+                line = self.lines.get(timeout=SECONDS)
+            except queue.Empty:
+                pytest.fail(f"no '{event}' within {SECONDS} s; so far: {''.join(self.seen)}")
+            if line is None:
+                pytest.fail(f"ended without '{event}': {''.join(self.seen)}")
+            self.seen.append(line)
+            if line.startswith("{") and (told := json.loads(line))["event"] == event:
+                return told
+
+    def finish(self) -> int:
+        return self.process.wait(timeout=SECONDS)
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+class Peers:
+    def __init__(self, js: Path) -> None:
+        self.js_folder = js
+        self.running: list[Program] = []
+
+    def _run(self, command: list[str | Path], cwd: Path) -> Program:
+        program = Program(command, cwd)
+        self.running.append(program)
+        return program
+
+    def js(self, program: str, *arguments: str | Path) -> Program:
+        return self._run(["node", f"bin/{program}.mjs", *arguments], self.js_folder)
+
+    def ours(self, *arguments: str) -> Program:
+        return self._run([BUILD / "test" / "interop_peer", *arguments], ROOT)
+
+
+@pytest.fixture
+def peers(js: Path) -> Iterator[Peers]:
+    started = Peers(js)
+    yield started
+    for program in started.running:
+        program.stop()

@@ -1,0 +1,91 @@
+"""Our QUIC host against js-libp2p's, each dialing the other: identify, ping, echo, and the refusal of a wrong peer."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, SECONDS, Peers
+
+LISTEN = "/ip4/127.0.0.1/udp/0/quic-v1"
+ECHO_BYTES = int(os.environ.get("SEREUS_INTEROP_MIB", "16")) << 20
+PINGS = 5
+STRANGER = "12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5"
+SERVICES = {"/ipfs/id/1.0.0", "/ipfs/id/push/1.0.0", "/ipfs/ping/1.0.0", "/echo/1.0.0"}
+VECTORS = ROOT / "vectors" / "libp2p_messages.json"
+
+
+def without_peer(address: str) -> str:
+    return address.rpartition("/p2p/")[0]
+
+
+@pytest.mark.parametrize("listen", [LISTEN, LISTEN.replace("ip4/127.0.0.1", "ip6/::1")], ids=["ip4", "ip6"])
+def test_we_dial(peers: Peers, listen: str) -> None:
+    ready = peers.js("listener", "--listen", listen).wait_for("ready")
+    address = ready["addrs"][0]
+    ours = peers.ours("dial", address, str(PINGS), str(ECHO_BYTES))
+    assert ours.wait_for("connected")["peer"] == ready["peerId"]
+    identified = ours.wait_for("identified")
+    assert identified["agent"].startswith("js-libp2p/")
+    assert set(identified["protocols"]) >= SERVICES
+    assert identified["addrs"] == [without_peer(address)]
+    assert identified["signed"]
+    assert identified["skipped"] == 0
+    assert "/udp/" in identified["observed"]
+    for _ in range(PINGS):
+        assert ours.wait_for("ping")["us"] > 0
+    assert ours.wait_for("echo")["bytes"] == ECHO_BYTES
+    assert ours.finish() == 0
+
+
+@pytest.mark.parametrize("listen", [LISTEN, LISTEN.replace("ip4/127.0.0.1", "ip6/::1")], ids=["ip4", "ip6"])
+def test_js_dials(peers: Peers, listen: str) -> None:
+    ours = peers.ours("listen", listen)
+    ready = ours.wait_for("ready")
+    address = ready["addrs"][0]
+    result = peers.js("dialer", "--dial", address, "--pings", str(PINGS), "--echo", str(ECHO_BYTES)).wait_for("result")
+    assert result["connection"]["remotePeer"] == ready["peer"]
+    assert result["identify"]["agent"] == "interop/1"
+    assert set(result["identify"]["protocols"]) == SERVICES
+    assert result["identify"]["addrs"] == [without_peer(address)]
+    assert result["identify"]["signedRecord"]
+    assert result["pingMs"]["n"] == PINGS
+    assert result["echo"]["bytes"] == ECHO_BYTES
+    assert ours.wait_for("identified")["agent"].startswith("js-libp2p/")
+
+
+def test_the_wrong_peer_is_refused(peers: Peers) -> None:
+    address = peers.js("listener", "--listen", LISTEN).wait_for("ready")["addrs"][0]
+    ours = peers.ours("dial", f"{without_peer(address)}/p2p/{STRANGER}", "1", "1")
+    assert ours.wait_for("error")["code"] == "SEREUS_E_DENIED"
+    assert ours.finish() == 1
+    assert not any('"connected"' in line for line in ours.seen)
+
+
+@pytest.mark.parametrize("kind", ["secp256k1", "rsa 2048"])
+def test_host_keys_of_other_types(peers: Peers, tmp_path: Path, kind: str) -> None:
+    key = next(key for key in json.loads(VECTORS.read_text())["keys"] if key["name"] == kind)
+    file = tmp_path / "key"
+    file.write_bytes(bytes.fromhex(key["private"]))
+    ready = peers.js("listener", "--listen", LISTEN, "--key-file", file).wait_for("ready")
+    assert ready["peerId"] == key["peer"]
+    ours = peers.ours("dial", ready["addrs"][0], "1", "1000")
+    assert ours.wait_for("connected")["peer"] == key["peer"]
+    assert ours.wait_for("identified")["signed"]
+    assert ours.wait_for("echo")["bytes"] == 1000
+    assert ours.finish() == 0
+
+
+def test_vectors_are_what_js_makes(js: Path) -> None:
+    done = subprocess.run(
+        ["node", "bin/vectors.mjs", "--keep", VECTORS],
+        cwd=js,
+        capture_output=True,
+        text=True,
+        timeout=10 * SECONDS,
+        check=True,
+    )
+    assert json.loads(done.stdout) == json.loads(VECTORS.read_text())
