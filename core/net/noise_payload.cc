@@ -4,7 +4,7 @@
 
 #include "core/codec/protobuf.h"
 #include "core/net/limits.h"
-#include "core/net/tls_certificate.h"
+#include "core/net/public_key.h"
 
 namespace sereus::net {
 namespace {
@@ -78,9 +78,9 @@ Signature sign_noise_static_key(const crypto::KeyPair& device, const crypto::X25
 }
 
 Result<PeerId> verify_noise_payload(const NoisePayload& payload, const crypto::X25519PublicKey& static_key) {
-  SEREUS_ASSIGN(const PublicKey key, parse_public_key(payload.identity_key));
-  SEREUS_TRY(verify_host_signature(key, signed_message(static_key), payload.identity_sig));
-  return PeerId::from_public_key_protobuf(payload.identity_key);
+  SEREUS_ASSIGN(const PublicKey key, PublicKey::parse(payload.identity_key));
+  SEREUS_TRY(key.verify(signed_message(static_key), payload.identity_sig));
+  return key.peer_id();
 }
 
 Result<std::string> choose_muxer(std::span<const std::string> initiators, std::span<const std::string> responders) {
