@@ -68,8 +68,15 @@ bool QuicConnection::write() {
     // The quantum is what congestion control lets out in one burst; at least one packet has to fit.
     const size_t quantum = std::max(ngtcp2_conn_get_send_quantum(conn_), kQuicSegmentMax);
     const size_t size = std::min(core_.batch.size(), quantum);
+#if NGTCP2_VERSION_NUM >= 0x010f00
     const ngtcp2_ssize written = ngtcp2_conn_write_aggregate_pkt(conn_, &path.path, &info, core_.batch.data(), size,
                                                                  &segment, write_packet_callback, now);
+#else
+    // Before 1.15 ngtcp2 does not gather packets: each is a batch of its own.
+    const ngtcp2_ssize written =
+        write_packet(&path.path, &info, core_.batch.data(), std::min(size, kQuicSegmentMax), now);
+    segment = written > 0 ? static_cast<size_t>(written) : 0;
+#endif
     if (written < 0) {
       fail_with(static_cast<int>(written));
       return false;
