@@ -1,4 +1,5 @@
-"""Our QUIC host against js-libp2p's, each dialing the other: identify, ping, echo, and the refusal of a wrong peer."""
+"""Our hosts against js-libp2p's, each dialing the other over QUIC and over TCP with Noise and yamux: identify, ping, echo, and
+the refusal of a wrong peer."""
 
 from __future__ import annotations
 
@@ -11,6 +12,12 @@ import pytest
 from conftest import ROOT, SECONDS, Peers
 
 LISTEN = "/ip4/127.0.0.1/udp/0/quic-v1"
+TRANSPORTS = {
+    "quic-ip4": LISTEN,
+    "quic-ip6": "/ip6/::1/udp/0/quic-v1",
+    "tcp-ip4": "/ip4/127.0.0.1/tcp/0",
+    "tcp-ip6": "/ip6/::1/tcp/0",
+}
 ECHO_BYTES = int(os.environ.get("SEREUS_INTEROP_MIB", "16")) << 20
 PINGS = 5
 STRANGER = "12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5"
@@ -22,7 +29,7 @@ def without_peer(address: str) -> str:
     return address.rpartition("/p2p/")[0]
 
 
-@pytest.mark.parametrize("listen", [LISTEN, LISTEN.replace("ip4/127.0.0.1", "ip6/::1")], ids=["ip4", "ip6"])
+@pytest.mark.parametrize("listen", TRANSPORTS.values(), ids=TRANSPORTS.keys())
 def test_we_dial(peers: Peers, listen: str) -> None:
     ready = peers.js("listener", "--listen", listen).wait_for("ready")
     address = ready["addrs"][0]
@@ -34,14 +41,14 @@ def test_we_dial(peers: Peers, listen: str) -> None:
     assert identified["addrs"] == [without_peer(address)]
     assert identified["signed"]
     assert identified["skipped"] == 0
-    assert "/udp/" in identified["observed"]
+    assert f"/{listen.split('/')[3]}/" in identified["observed"]
     for _ in range(PINGS):
         assert ours.wait_for("ping")["us"] > 0
     assert ours.wait_for("echo")["bytes"] == ECHO_BYTES
     assert ours.finish() == 0
 
 
-@pytest.mark.parametrize("listen", [LISTEN, LISTEN.replace("ip4/127.0.0.1", "ip6/::1")], ids=["ip4", "ip6"])
+@pytest.mark.parametrize("listen", TRANSPORTS.values(), ids=TRANSPORTS.keys())
 def test_js_dials(peers: Peers, listen: str) -> None:
     ours = peers.ours("listen", listen)
     ready = ours.wait_for("ready")
@@ -57,8 +64,9 @@ def test_js_dials(peers: Peers, listen: str) -> None:
     assert ours.wait_for("identified")["agent"].startswith("js-libp2p/")
 
 
-def test_the_wrong_peer_is_refused(peers: Peers) -> None:
-    address = peers.js("listener", "--listen", LISTEN).wait_for("ready")["addrs"][0]
+@pytest.mark.parametrize("listen", TRANSPORTS.values(), ids=TRANSPORTS.keys())
+def test_the_wrong_peer_is_refused(peers: Peers, listen: str) -> None:
+    address = peers.js("listener", "--listen", listen).wait_for("ready")["addrs"][0]
     ours = peers.ours("dial", f"{without_peer(address)}/p2p/{STRANGER}", "1", "1")
     assert ours.wait_for("error")["code"] == "SEREUS_E_DENIED"
     assert ours.finish() == 1
