@@ -280,7 +280,8 @@ void add_peer_commands(CLI::App& app, Session& session) {
     auto [command, o] = add_command<AddressOptions>(app, session, kGroupPeers, "add-address",
                                                     "Tell where a peer can be reached", add_address);
     command->add_option("PEER", o->peer, "Peer id, its end, or a name")->required();
-    command->add_option("ADDRESS", o->address, "Like /ip4/192.0.2.1/udp/4001/quic-v1 or /ip4/192.0.2.1/tcp/4001")->required();
+    command->add_option("ADDRESS", o->address, "Like /ip4/192.0.2.1/udp/4001/quic-v1 or /ip4/192.0.2.1/tcp/4001")
+        ->required();
   }
   {
     auto [command, o] =

@@ -45,7 +45,7 @@ class RootAuthority : public store::Authority {
   std::shared_ptr<RootState> state_;
   bool fresh_ = false;
   bool handed_out_ = false;  // somebody else reads state_: a change needs a copy of it
-  std::set<Hash> staged_;  // root entries that stand, of the ingest under way: those behind them may cite them
+  std::set<Hash> staged_;    // root entries that stand, of the ingest under way: those behind them may cite them
 };
 
 }  // namespace sereus::node
