@@ -127,6 +127,8 @@ class AptSource:
             "-oDir::Cache::pkgcache=",
             "-oDir::Cache::srcpkgcache=",
             "-oAPT::Sandbox::User=root",
+            # A mirror that is a snapshot is past its lists' dates; the archives are pinned by SHA-256 in any case.
+            "-oAcquire::Check-Valid-Until=false",
             "-qq",
         ]
 
