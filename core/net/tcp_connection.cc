@@ -147,7 +147,7 @@ Status TcpConnection::feed_plain(ByteView plain) {
     SEREUS_TRY(start_yamux());
   }
   if (stage_ != Stage::open) return {};
-  const Status fed = yamux_->feed(plain, core_.now.mono_us);
+  Status fed = yamux_->feed(plain, core_.now.mono_us);
   drain_yamux();
   return fed;
 }
