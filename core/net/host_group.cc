@@ -39,7 +39,7 @@ void HostGroup::set_protocols(std::vector<std::string> protocols) {
 
 Result<uint64_t> HostGroup::dial(std::string_view multiaddr, const PeerId& peer) {
   for (size_t i = 0; i < members_.size(); ++i) {
-    const Result<uint64_t> dial = members_[i]->dial(multiaddr, peer);
+    Result<uint64_t> dial = members_[i]->dial(multiaddr, peer);
     if (dial.ok()) return outer(*dial, i);
     if (dial.code() != Code::unsupported || members_.size() == 1) return dial;
   }
