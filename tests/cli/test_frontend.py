@@ -21,6 +21,7 @@ COMMANDS = [
     *("create-store", "list-stores", "use", "delete-store", "drop-store", "verify"),
     *("put", "get", "delete", "list", "heads", "watch", "fill", "import", "export"),
     *("invite", "invites", "revoke-invite", "join", "peers", "remove", "add-address", "sync"),
+    *("listen", "ping", "identify", "echo", "perf"),
     *("up", "status", "doctor", "bundle", "shell", "completion", "version"),
 ]
 
