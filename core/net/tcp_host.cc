@@ -5,11 +5,15 @@
 
 #include "core/net/listen_address.h"
 #include "core/net/multiaddr.h"
+#include "core/net/tls_channel.h"
+#include "core/net/wolfssl_scope.h"
 
 namespace sereus::net {
 
 std::string_view protocol_of(TcpSecurity security) {
   switch (security) {
+    case TcpSecurity::tls:
+      return kTlsProtocol;
     case TcpSecurity::noise:
       return kNoiseProtocol;
   }
@@ -23,9 +27,19 @@ TcpHost::TcpHost(const crypto::KeyPair& device, Random& random, Logger* logger, 
 }
 
 Result<std::unique_ptr<TcpHost>> TcpHost::create(const crypto::KeyPair& device, Random& random, Logger* logger,
-                                                 const TcpSettings& settings) {
-  if (settings.security.empty()) return fail(Code::invalid, "no security protocol is allowed");
-  return std::unique_ptr<TcpHost>(new TcpHost(device, random, logger, settings));
+                                                 const TcpSettings& settings, const TlsIdentity* identity) {
+  const auto& security = settings.security;
+  if (security.empty()) return fail(Code::invalid, "no security protocol is allowed");
+  std::unique_ptr<TcpHost> host(new TcpHost(device, random, logger, settings));
+  if (std::find(security.begin(), security.end(), TcpSecurity::tls) == security.end()) return host;
+  TlsIdentity fresh;
+  if (identity == nullptr) {
+    SEREUS_ASSIGN(fresh, make_tls_identity(device, random));
+    identity = &fresh;
+  }
+  const WolfsslScope scope(random, 0);
+  SEREUS_ASSIGN(host->core_.tls, TlsContext::create(*identity));
+  return host;
 }
 
 TcpHost::~TcpHost() {
