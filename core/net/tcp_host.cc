@@ -6,9 +6,15 @@
 #include "core/net/listen_address.h"
 #include "core/net/multiaddr.h"
 #include "core/net/tls_channel.h"
+#include "core/net/transport_address.h"
 #include "core/net/wolfssl_scope.h"
 
 namespace sereus::net {
+namespace {
+
+constexpr std::string_view kForm = "/ip4|ip6/.../tcp/...";
+
+}  // namespace
 
 std::string_view protocol_of(TcpSecurity security) {
   switch (security) {
@@ -109,14 +115,10 @@ void TcpHost::on_closed(LinkId link, const Error& reason) {
 
 Status TcpHost::listen(std::string_view multiaddr) {
   if (closed_) return fail(Code::closed, "the host is closed");
-  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
-  const auto endpoint = address.tcp_endpoint();
-  if (!endpoint) return fail(Code::unsupported, "only /ip4|ip6/.../tcp/... can be listened on");
-  if (const auto peer = address.peer_id(); peer && *peer != peer_id_) {
-    return fail(Code::invalid, "the address names another peer");
-  }
+  SEREUS_ASSIGN(const Multiaddr address, parse_listen_address(multiaddr, peer_id_));
+  SEREUS_ASSIGN(const IpEndpoint endpoint, listen_endpoint(address.tcp_endpoint(), kForm));
   if (listeners_.size() >= kTcpListenersMax) return fail(Code::too_large, "too many sockets");
-  SEREUS_ASSIGN(const Links::Listening listening, core_.links->listen(*endpoint));
+  SEREUS_ASSIGN(const Links::Listening listening, core_.links->listen(endpoint));
   listeners_.push_back({listening.listener, listening.local});
   return {};
 }
@@ -133,17 +135,11 @@ std::vector<std::string> TcpHost::listen_addresses() const {
 
 Result<uint64_t> TcpHost::dial(std::string_view multiaddr, const PeerId& peer) {
   if (closed_) return fail(Code::closed, "the host is closed");
-  if (peer.empty()) return fail(Code::invalid, "no peer to dial");
-  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
-  const auto endpoint = address.tcp_endpoint();
-  if (!endpoint) return fail(Code::unsupported, "only /ip4|ip6/.../tcp/... can be dialed");
-  if (endpoint->port == 0) return fail(Code::invalid, "the address has no port");
-  if (const auto named = address.peer_id(); named && *named != peer) {
-    return fail(Code::invalid, "the address names another peer");
-  }
+  SEREUS_ASSIGN(const Multiaddr address, parse_dial_address(multiaddr, peer));
+  SEREUS_ASSIGN(const IpEndpoint endpoint, dial_endpoint(address.tcp_endpoint(), kForm));
   if (pending_dials_.size() + core_.half_open >= kDialsMax) return fail(Code::again, "too many dials under way");
   // The connection begins in step(), which knows the time.
-  pending_dials_.push_back({++last_dial_, *endpoint, peer});
+  pending_dials_.push_back({++last_dial_, endpoint, peer});
   return last_dial_;
 }
 
