@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "core/base/assert.h"
 #include "core/net/limits.h"
@@ -77,7 +78,7 @@ int TlsChannel::on_receive(WOLFSSL* /*ssl*/, char* buffer, int size, void* user)
   auto* channel = static_cast<TlsChannel*>(user);
   if (channel->input_.empty()) return WOLFSSL_CBIO_ERR_WANT_READ;
   const size_t count = std::min(static_cast<size_t>(size), channel->input_.size());
-  std::copy_n(channel->input_.begin(), count, buffer);
+  std::memcpy(buffer, channel->input_.data(), count);
   channel->input_ = channel->input_.subspan(count);
   return static_cast<int>(count);
 }
