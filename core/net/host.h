@@ -105,6 +105,10 @@ class Host {
   virtual void finish(StreamId stream) = 0;  // no more writes; the other direction stays open
   virtual void reset(StreamId stream) = 0;   // both directions, at once; no event follows
 
+  // The machine's addresses changed, or it slept: paths that worked may not. Connections move to fresh ones where the transport
+  // can (QUIC), and all are probed at once, so that dead ones end after a short time instead of the idle timeout.
+  virtual void network_changed(const Times& /*now*/) {}
+
   // Runs timers and sends what can be sent. Returns the monotonic time it wants to be called at next, or kNever.
   virtual uint64_t step(const Times& now) = 0;
   virtual std::optional<HostEvent> next_event() = 0;

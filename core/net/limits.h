@@ -164,4 +164,21 @@ inline constexpr size_t kSocketsMax = 64;
 inline constexpr uint64_t kStatelessPerSecond = 1000;
 inline constexpr uint64_t kStatelessBurst = 200;
 
+// --- the swarm ----------------------------------------------------------------------------------------------------
+
+inline constexpr size_t kDialAddressesMax =
+    64;  // of one attempt, resolved ones included: a host with relays has a few dozen
+inline constexpr size_t kDialNamesMax = 8;     // looked up for one attempt
+inline constexpr size_t kDialPeersMax = 1024;  // attempts under way
+inline constexpr size_t kBackoffEntriesMax = 4096;
+// RFC 8305 section 5 and go-libp2p: about a round trip, within which the better address would have answered.
+inline constexpr uint64_t kDialDelayUs = 250 * kMicrosPerMilli;
+inline constexpr uint64_t kDialDelayLocalUs = 30 * kMicrosPerMilli;  // the own network answers sooner; as go-libp2p
+// Two connections in opposite directions within this time come from a simultaneous open.
+inline constexpr uint64_t kSimultaneousOpenUs = 10 * kMicrosPerSecond;
+inline constexpr uint64_t kAddressesIntervalUs = kMicrosPerSecond;  // how often changes of our addresses are looked for
+inline constexpr size_t kPushesPerStep = 64;                      // each costs a stream: a change reaches all in turns
+inline constexpr uint64_t kRefusedIntervalUs = kMicrosPerSecond;  // between two alike events
+inline constexpr size_t kHandshakeSourcesMax = 16384;             // remembered addresses: about 2 MiB
+
 }  // namespace sereus::net
