@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "core/net/limits.h"
 #include "core/net/multiaddr.h"
 #include "core/net/transport_policy.h"
 

@@ -8,7 +8,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -49,6 +48,7 @@ class Dialer {
     PeerId peer;
     std::vector<uint64_t> dials;  // who asked
     ConnectionId connection = 0;  // 0: failed
+    bool made = false;            // by this attempt; its Connected has the first asker's dial
     std::vector<AddressFailure> failures;
     Error error{Code::ok, {}};  // of a failed one: one line with every address and its reason
   };
@@ -65,16 +65,18 @@ class Dialer {
   // Whoever asked does not want it any more; the attempt ends with its last asker.
   void cancel(uint64_t dial);
 
-  // The host's answers to dials of ours; false for those that are not. A connection made although its attempt is over (a loser of
-  // the race that came too late) is `surplus`: to be closed without a word.
+  // The host's answers to dials of ours; false for those that are not.
   struct Taken {
     bool ours = false;
-    bool surplus = false;
+    bool surplus = false;  // its attempt is over (a loser of the race that came too late): to be closed without a word
+    uint64_t dial = 0;     // the first asker
   };
-  Taken on_connected(const Connected& event, const Times& now);
-  Taken on_dial_failed(const DialFailed& event, const Times& now);
-  // A connection with the peer was made by other means: the attempts end with it.
-  void on_reached(const PeerId& peer, ConnectionId connection);
+  Taken on_connected(const Connected& event);
+  bool on_dial_failed(const DialFailed& event, const Times& now);
+  // A connection with the peer was made by other means: an attempt ends with it.
+  void on_reached(const PeerId& peer, ConnectionId connection) { finish(peer, connection, std::nullopt); }
+  // Likewise, but ours would be preferred: the attempt has until `deadline_us`.
+  void hurry(const PeerId& peer, uint64_t deadline_us);
   bool dialing(const PeerId& peer) const { return attempts_.contains(peer); }
 
   // All back-offs are void: the network is another.
@@ -98,15 +100,15 @@ class Dialer {
   };
   struct Attempt {
     PeerId peer;
+    uint64_t order = 0;  // who began first has the first turn
     std::vector<uint64_t> dials;
     std::vector<Multiaddr> fresh;  // not looked at yet
-    std::vector<Multiaddr> known;  // given before, to leave doubles out
+    std::set<Multiaddr> known;     // all that was looked at, to leave doubles out
     std::vector<Candidate> candidates;
     std::map<Resolver::QueryId, Query> queries;
     std::vector<AddressFailure> failures;
-    size_t addresses = 0;
+    size_t names = 0;
     size_t dialing = 0;
-    uint64_t begun_us = 0;
     uint64_t deadline_us = kNever;
     bool force = false;
     bool begun = false;
@@ -115,19 +117,24 @@ class Dialer {
     uint64_t until_us = 0;
     uint64_t delay_us = 0;
   };
+  using BackoffTable = std::map<Bytes, Backoff>;
 
-  void begin(Attempt& attempt, const Times& now);
+  // Each of these looks after one attempt; it is finished by advance() alone.
   void take_fresh(Attempt& attempt, const Times& now);
   void resolve(Attempt& attempt, const Multiaddr& address, const Times& now);
   void take_answers(const Times& now);
+  void expire_queries(Attempt& attempt, const Times& now);
   void add_candidates(Attempt& attempt, const std::vector<Multiaddr>& addresses, const Times& now);
   void start_candidates(Attempt& attempt, const Times& now);
   void start(Attempt& attempt, Candidate& candidate, const Times& now);
-  void fail_candidate(Attempt& attempt, Candidate& candidate, Error error, const Times& now);
-  uint64_t advance(Attempt& attempt, const Times& now);
-  void abandon(Attempt& attempt);
+  static void add_failure(Attempt& attempt, std::string address, Error error);
+  // The time it wants to go on at; nothing when it is finished.
+  std::optional<uint64_t> advance(Attempt& attempt, const Times& now);
+  static bool over(const Attempt& attempt);
+
   void finish(const PeerId& peer, ConnectionId connection, std::optional<Error> error);
-  void back_off(std::map<std::string, Backoff>& table, const std::string& key, const Times& now);
+  std::optional<uint64_t> backed_off(const BackoffTable& table, const Bytes& key, const Times& now) const;
+  void back_off(BackoffTable& table, const Bytes& key, const Times& now);
   static Error describe(const Attempt& attempt);
 
   Host& host_;
@@ -136,12 +143,16 @@ class Dialer {
   DialSettings settings_;
   TransportPolicy policy_;
   std::map<PeerId, Attempt> attempts_;
-  std::map<uint64_t, PeerId> by_host_dial_;
-  std::set<uint64_t> surplus_;  // host dials whose attempt is over
+  std::map<uint64_t, PeerId> order_;
+  uint64_t last_order_ = 0;
+  std::map<uint64_t, PeerId> by_host_dial_;  // handshakes under way
+  std::set<uint64_t> surplus_;               // host dials whose attempt is over
   std::map<Resolver::QueryId, PeerId> by_query_;
-  std::map<std::string, Backoff> address_backoff_;  // by peer and address: another peer may answer there
-  std::map<std::string, Backoff> peer_backoff_;
+  BackoffTable address_backoff_;  // by peer and address: another peer may answer there
+  BackoffTable peer_backoff_;
   std::deque<Outcome> outcomes_;
+  bool changed_ = false;  // since the last walk through the attempts
+  uint64_t next_us_ = kNever;
 };
 
 }  // namespace sereus::net

@@ -88,6 +88,9 @@ class Host {
   // Starts a connection to `peer` at `multiaddr` (a trailing /p2p/<id> must match). Answered by Connected with this
   // dial's id, or DialFailed. An existing connection to the peer is not reused here; the caller decides.
   virtual Result<uint64_t> dial(std::string_view multiaddr, const PeerId& peer) = 0;
+  // The dial is not wanted any more. Answered as any: DialFailed (cancelled), or Connected when that came first. A transport
+  // that cannot cancel goes on.
+  virtual void cancel_dial(uint64_t /*dial*/) {}
   virtual void disconnect(ConnectionId connection, Code reason) = 0;
 
   // Opens a stream and negotiates `protocol` (multistream-select). The id is valid for write() at once (lazy

@@ -176,8 +176,13 @@ inline constexpr uint64_t kDialDelayUs = 250 * kMicrosPerMilli;
 inline constexpr uint64_t kDialDelayLocalUs = 30 * kMicrosPerMilli;  // the own network answers sooner; as go-libp2p
 // Two connections in opposite directions within this time come from a simultaneous open.
 inline constexpr uint64_t kSimultaneousOpenUs = 10 * kMicrosPerSecond;
+// Of a simultaneous open: how long our own handshake, which would be kept, has when the peer's connection is there already; and
+// how long the one that is not kept stays at least, for what is on its way.
+inline constexpr uint64_t kSimultaneousHurryUs = kMicrosPerSecond;
+inline constexpr uint64_t kDuplicateGraceUs = kMicrosPerSecond;
 inline constexpr uint64_t kAddressesIntervalUs = kMicrosPerSecond;  // how often changes of our addresses are looked for
 inline constexpr size_t kPushesPerStep = 64;                      // each costs a stream: a change reaches all in turns
+inline constexpr size_t kSwarmEventsMax = 4096;                   // undrained; more wait with the transports
 inline constexpr uint64_t kRefusedIntervalUs = kMicrosPerSecond;  // between two alike events
 inline constexpr size_t kHandshakeSourcesMax = 16384;             // remembered addresses: about 2 MiB
 

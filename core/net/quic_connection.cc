@@ -282,6 +282,12 @@ void QuicConnection::disconnect(Code reason) {
   end({reason, reason == Code::ok ? "" : "closed here"}, Farewell::close_packet);
 }
 
+void QuicConnection::cancel() {
+  if (ended_ || connected_ || server_) return;
+  ngtcp2_ccerr_set_application_error(&close_error_, close_code_of(Code::cancelled), nullptr, 0);
+  end(fail(Code::cancelled, "the dial was cancelled"), Farewell::close_packet);
+}
+
 void QuicConnection::unreachable() {
   if (ended_ || heard_ || server_) return;
   end(fail(Code::unreachable, "nobody listens at this address"), Farewell::silent);

@@ -50,6 +50,7 @@ class QuicConnection {
 
   ConnectionId id() const { return id_; }
   const PeerId& peer() const { return peer_; }
+  uint64_t dial() const { return dial_; }  // 0: it came in
   bool connected() const { return connected_ && !ended_; }
   bool ended() const { return ended_; }
   QuicSocket& socket() { return *socket_; }
@@ -64,6 +65,8 @@ class QuicConnection {
   bool write();
   // Ends it for the application at once; the peer is told at the next write.
   void disconnect(Code reason);
+  // Ends a dial whose connection is not made yet.
+  void cancel();
   // A hint from the network that nobody listens there; counts only before the peer was heard.
   void unreachable();
   // Tells the peer (if it is to be told), and hands over what must remain. Call once, when ended().

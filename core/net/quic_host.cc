@@ -167,6 +167,19 @@ void QuicHost::start_dials() {
   }
 }
 
+void QuicHost::cancel_dial(uint64_t dial) {
+  const auto pending =
+      std::find_if(pending_dials_.begin(), pending_dials_.end(), [dial](const PendingDial& d) { return d.id == dial; });
+  if (pending != pending_dials_.end()) {
+    pending_dials_.erase(pending);
+    core_.events.emplace_back(DialFailed{dial, fail(Code::cancelled, "the dial was cancelled")});
+    return;
+  }
+  for (const auto& [id, connection] : connections_) {
+    if (connection->dial() == dial) return connection->cancel();
+  }
+}
+
 void QuicHost::disconnect(ConnectionId connection, Code reason) {
   if (QuicConnection* found = find_connection(connection)) found->disconnect(reason);
 }

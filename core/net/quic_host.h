@@ -56,6 +56,7 @@ class QuicHost final : public Host {
   void set_clock_suspect(bool suspect) override;
   void set_protocols(std::vector<std::string> protocols) override;
   Result<uint64_t> dial(std::string_view multiaddr, const PeerId& peer) override;
+  void cancel_dial(uint64_t dial) override;
   void disconnect(ConnectionId connection, Code reason) override;
   Result<StreamId> open_stream(ConnectionId connection, std::string_view protocol) override;
   Result<size_t> write(StreamId stream, ByteView data) override;

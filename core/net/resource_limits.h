@@ -5,11 +5,11 @@
 
 #include <array>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "core/base/time.h"
 #include "core/net/accept_gate.h"
@@ -78,13 +78,15 @@ inline constexpr uint64_t kStreamMemory = 8 << 10;
 
 class ResourceLimits final : public AcceptGate {
  public:
-  explicit ResourceLimits(ResourceSettings settings = {}) : settings_(std::move(settings)) {}
+  ResourceLimits() = default;
+  explicit ResourceLimits(ResourceSettings settings) : settings_(std::move(settings)) {}
   // Holds for what comes; nothing that is there is ended.
-  void set_settings(ResourceSettings settings) { settings_ = std::move(settings); }
+  void set_settings(ResourceSettings settings);
   const ResourceSettings& settings() const { return settings_; }
 
   // --- transports
   bool admit(TransportKind transport, const IpEndpoint& remote, const Times& now) override;
+  void on_half_open_refused(TransportKind transport, const IpEndpoint& remote, const Times& now) override;
 
   // --- the swarm. Each add is undone by its remove; a refused one (a reason is returned) was not added.
   std::optional<RefusalReason> add_connection(const PeerId& peer, std::string_view address, bool incoming,
@@ -115,7 +117,6 @@ class ResourceLimits final : public AcceptGate {
   struct Gathered {
     Refused event;  // count 0: nothing since the last one was told
     uint64_t told_us = 0;
-    bool told = false;
   };
   using Source = std::array<uint8_t, 9>;  // family, and 4 or 8 bytes
 
@@ -128,14 +129,9 @@ class ResourceLimits final : public AcceptGate {
   std::map<PeerId, Peer> peers_;
   std::map<std::string, ResourceSettings::Streams, std::less<>> protocols_;
   std::optional<Allowance> handshakes_;
-  // Bounded by kHandshakeSourcesMax: the oldest goes.
-  struct SourceState {
-    Allowance allowance;
-    std::deque<Source>::size_type generation = 0;
-  };
-  std::map<Source, SourceState> sources_;
-  std::deque<std::pair<Source, size_t>> source_order_;
-  size_t source_generation_ = 0;
+  // The newest kHandshakeSourcesMax of them.
+  std::map<Source, Allowance> sources_;
+  std::deque<Source> source_order_;
   std::map<std::pair<RefusalReason, bool>, Gathered> gathered_;
   std::deque<Refused> events_;
 };

@@ -69,7 +69,7 @@ struct Reached {
   uint64_t dial = 0;
   ConnectionId connection = 0;
   PeerId peer;
-  bool reused = false;  // it was there before the dial
+  bool reused = false;  // it was not made by the dial: it was there before, or the peer came to us meanwhile
 };
 // Answers dial(peer, addresses): there is none.
 struct Unreached {
@@ -104,7 +104,7 @@ class Swarm final : public Host {
 
   // --- Host. What differs from a transport's:
 
-  PeerId peer_id() const override { return host_->peer_id(); }
+  PeerId peer_id() const override { return own_; }
   // Code::denied for what the policy forbids.
   Status listen(std::string_view multiaddr) override;
   void set_clock_suspect(bool suspect) override { host_->set_clock_suspect(suspect); }
@@ -115,7 +115,7 @@ class Swarm final : public Host {
   // for. Answered by Connected or DialFailed. Code::denied for what the policy forbids.
   Result<uint64_t> dial(std::string_view multiaddr, const PeerId& peer) override;
   void disconnect(ConnectionId connection, Code reason) override;
-  // Code::again when a limit of streams is reached.
+  // Code::again when a limit of streams is reached. The host's own protocols (identify, ping) are not for this.
   Result<StreamId> open_stream(ConnectionId connection, std::string_view protocol) override;
   Result<size_t> write(StreamId stream, ByteView data) override { return host_->write(stream, data); }
   Result<ReadResult> read(StreamId stream, ByteSpan out) override;
@@ -168,35 +168,39 @@ class Swarm final : public Host {
     bool incoming = false;
     uint64_t since_us = 0;
     size_t streams = 0;
-    uint64_t duplicate_until_us = kNever;  // a loser of a simultaneous open: closed when idle, or then
-    bool push_due = false;
+    uint64_t duplicate_us = kNever;  // since when it is the loser of a simultaneous open
   };
   struct Stream {
     ConnectionId connection = 0;
     std::string protocol;
     bool incoming = false;
-    bool finished = false;
+    bool finished = false;  // by the application
     bool end_read = false;
   };
 
-  void pump(const Times& now);
+  // Takes what the host and the services tell, as long as there is room for it. False when there was nothing.
+  bool pump(const Times& now);
+  void take(HostEvent event, const Times& now);
   void on_connected(Connected event, const Times& now);
-  void on_disconnected(const Disconnected& event);
+  void on_disconnected(Disconnected event, const Times& now);
   void on_dial_failed(DialFailed event, const Times& now);
-  bool on_stream_opened(const StreamOpened& event, const Times& now);
-  void forget_stream(StreamId id);
+  bool on_stream_opened(const StreamOpened& event, const Times& now);  // false: not for the application
+  void add_stream(StreamId id, Stream stream, const Times& now);
+  void forget_stream(StreamId id, const Times& now);
   void settle_duplicates(ConnectionId fresh, const Times& now);
   void take_outcomes();
-  void close_duplicates(const Times& now);
-  void trim(const Times& now);
-  void watch_addresses(const Times& now);
-  void push_some(const Times& now);
-  uint64_t next_deadline(const Times& now) const;
+  // Each of these returns when it wants to go on.
+  uint64_t close_duplicates(const Times& now);
+  uint64_t trim(const Times& now);
+  uint64_t announce(const Times& now);
+  void announce_to_all();
+  uint64_t maintain(const Times& now);
 
   // The order matters: what transports ask outlives them.
   std::unique_ptr<ResourceLimits> limits_;
   std::unique_ptr<Bandwidth> bandwidth_;
   std::unique_ptr<Host> host_;
+  const PeerId own_;
   SwarmSettings settings_;
   HostServices services_;
   Dialer dialer_;
@@ -207,12 +211,15 @@ class Swarm final : public Host {
   std::map<ConnectionId, Connection> connections_;
   std::map<PeerId, std::set<ConnectionId>> by_peer_;
   std::map<StreamId, Stream> streams_;
+  std::set<ConnectionId> duplicates_;
   std::set<ConnectionId> silent_;        // closed before the application heard of them
   std::map<uint64_t, uint64_t> single_;  // dials by one address: the host's id, ours
   uint64_t last_dial_ = 0;
+  // The swarm's own dials by one name run in the dialer, like those of several addresses, and are answered by host events.
+  std::set<uint64_t> plain_;
   std::vector<std::string> told_addresses_;
   uint64_t addresses_at_us_ = 0;
-  std::deque<ConnectionId> pushes_;
+  std::set<ConnectionId> pushes_;  // to be told what is new
   std::deque<HostEvent> events_;
   std::deque<SwarmNotice> notices_;
 };

@@ -69,6 +69,11 @@ class TcpConnection {
   void finish(TcpStream& stream);
   void reset(TcpStream& stream);
   void disconnect(Code reason);
+  uint64_t dial() const { return dial_.id; }  // 0: it came in
+  // Ends a dial whose connection is not made yet.
+  void cancel() {
+    if (stage_ < Stage::open) end(Error{Code::cancelled, "the dial was cancelled"});
+  }
 
   // Reads, runs timers and writes its share, and sets its timer. True when it has more to do.
   bool step();

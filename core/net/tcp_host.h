@@ -43,6 +43,7 @@ class TcpHost final : public Host, public LinkEvents {
   std::vector<std::string> listen_addresses() const override;
   void set_protocols(std::vector<std::string> protocols) override { core_.protocols = std::move(protocols); }
   Result<uint64_t> dial(std::string_view multiaddr, const PeerId& peer) override;
+  void cancel_dial(uint64_t dial) override;
   void disconnect(ConnectionId connection, Code reason) override;
   Result<StreamId> open_stream(ConnectionId connection, std::string_view protocol) override;
   Result<size_t> write(StreamId stream, ByteView data) override;
