@@ -134,7 +134,7 @@ bool Dialer::on_dial_failed(const DialFailed& event, const Times& now) {
     if (!is_local(event.error.code)) {
       back_off(address_backoff_, backoff_key(attempt.peer, candidate.ranked.address), now);
     }
-    add_failure(attempt, candidate.ranked.address.to_string(), event.error);
+    add_tried(attempt, candidate.ranked.address.to_string(), event.error);
   }
   return true;
 }
@@ -143,6 +143,11 @@ bool Dialer::on_dial_failed(const DialFailed& event, const Times& now) {
 
 void Dialer::add_failure(Attempt& attempt, std::string address, Error error) {
   attempt.failures.push_back({std::move(address), std::move(error)});
+}
+
+void Dialer::add_tried(Attempt& attempt, std::string address, Error error) {
+  attempt.tried = attempt.tried || !is_local(error.code);
+  add_failure(attempt, std::move(address), std::move(error));
 }
 
 void Dialer::take_fresh(Attempt& attempt, const Times& now) {
@@ -188,7 +193,7 @@ void Dialer::take_answers(const Times& now) {
     const Query query = std::move(attempt.queries.extract(answer->query).mapped());
     changed_ = true;
     if (!answer->addresses.ok()) {
-      add_failure(attempt, query.address.to_string(), answer->addresses.error());
+      add_tried(attempt, query.address.to_string(), answer->addresses.error());
       continue;
     }
     const AddressShape shape = *shape_of(query.address);
@@ -211,7 +216,7 @@ void Dialer::expire_queries(Attempt& attempt, const Times& now) {
     if (item.second.deadline_us > now.mono_us) return false;
     resolver_->cancel(item.first);
     by_query_.erase(item.first);
-    add_failure(attempt, item.second.address.to_string(), fail(Code::timeout, "the name was not resolved in time"));
+    add_tried(attempt, item.second.address.to_string(), fail(Code::timeout, "the name was not resolved in time"));
     return true;
   });
 }
@@ -246,7 +251,7 @@ void Dialer::start(Attempt& attempt, Candidate& candidate, const Times& now) {
     if (!is_local(dial.code())) {
       back_off(address_backoff_, backoff_key(attempt.peer, candidate.ranked.address), now);
     }
-    return add_failure(attempt, address, dial.error());
+    return add_tried(attempt, address, dial.error());
   }
   candidate.state = State::dialing;
   candidate.host_dial = *dial;
@@ -296,16 +301,14 @@ std::optional<uint64_t> Dialer::advance(Attempt& attempt, const Times& now) {
   if (over(attempt) || now.mono_us >= attempt.deadline_us) {
     for (const Candidate& candidate : attempt.candidates) {
       if (candidate.state == State::failed) continue;
-      add_failure(attempt, candidate.ranked.address.to_string(),
-                  candidate.state == State::dialing ? fail(Code::timeout, "no answer in time")
-                                                    : fail(Code::timeout, "its turn did not come in time"));
+      add_tried(attempt, candidate.ranked.address.to_string(),
+                candidate.state == State::dialing ? fail(Code::timeout, "no answer in time")
+                                                  : fail(Code::timeout, "its turn did not come in time"));
     }
     for (const auto& [query, asked] : attempt.queries) {
       add_failure(attempt, asked.address.to_string(), fail(Code::timeout, "the name was not resolved in time"));
     }
-    const bool tried = std::any_of(attempt.failures.begin(), attempt.failures.end(),
-                                   [](const AddressFailure& f) { return !is_local(f.error.code); });
-    if (tried) back_off(peer_backoff_, to_bytes(attempt.peer.multihash()), now);
+    if (attempt.tried) back_off(peer_backoff_, to_bytes(attempt.peer.multihash()), now);
     finish(attempt.peer, 0, describe(attempt));
     return std::nullopt;
   }

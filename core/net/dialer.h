@@ -112,6 +112,7 @@ class Dialer {
     uint64_t deadline_us = kNever;
     bool force = false;
     bool begun = false;
+    bool tried = false;  // something failed that says that the peer is not to be reached
   };
   struct Backoff {
     uint64_t until_us = 0;
@@ -128,6 +129,8 @@ class Dialer {
   void start_candidates(Attempt& attempt, const Times& now);
   void start(Attempt& attempt, Candidate& candidate, const Times& now);
   static void add_failure(Attempt& attempt, std::string address, Error error);
+  // Likewise, of an address or a name that was tried.
+  static void add_tried(Attempt& attempt, std::string address, Error error);
   // The time it wants to go on at; nothing when it is finished.
   std::optional<uint64_t> advance(Attempt& attempt, const Times& now);
   static bool over(const Attempt& attempt);

@@ -13,6 +13,8 @@
 #include "core/base/log.h"
 #include "core/base/time.h"
 #include "core/crypto/hash.h"
+#include "core/net/accept_gate.h"
+#include "core/net/bandwidth.h"
 #include "core/net/host.h"
 #include "core/net/limits.h"
 #include "core/net/quic_tls.h"
@@ -36,6 +38,9 @@ struct QuicSettings {
   uint64_t stream_window = kStreamWindow;
   uint64_t connection_window = kConnectionWindow;
   bool bbr = false;  // congestion control BBR instead of CUBIC
+  // Asked before a stranger costs anything, and before datagrams are sent and windows opened. May be null; outlive the host.
+  AcceptGate* gate = nullptr;
+  Bandwidth* bandwidth = nullptr;
 };
 
 // A connection id as a key. Fixed size, so that table entries allocate once.

@@ -336,11 +336,12 @@ uint64_t Swarm::close_duplicates(const Times& now) {
   std::vector<ConnectionId> due;
   for (const ConnectionId id : duplicates_) {
     const Connection& connection = connections_.at(id);
-    const uint64_t wait_us = connection.streams == 0 ? kDuplicateGraceUs : kSimultaneousOpenUs;
-    if (now.mono_us >= connection.duplicate_us + wait_us) {
+    if (connection.streams > 0) continue;  // what was begun on it comes to its end
+    const uint64_t due_us = connection.duplicate_us + kDuplicateGraceUs;
+    if (now.mono_us >= due_us) {
       due.push_back(id);
     } else {
-      next = std::min(next, connection.duplicate_us + wait_us);
+      next = std::min(next, due_us);
     }
   }
   for (const ConnectionId id : due) {

@@ -91,7 +91,7 @@ struct ConnectionInfo {
   PeerId peer;
   std::string address;
   bool incoming = false;
-  bool duplicate = false;  // of a simultaneous open: about to be closed
+  bool duplicate = false;  // the loser of a simultaneous open: closed when its streams have ended
   size_t streams = 0;      // of the application
   uint64_t since_us = 0;   // Times::mono_us
 };

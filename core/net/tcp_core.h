@@ -8,6 +8,8 @@
 
 #include "core/base/log.h"
 #include "core/base/time.h"
+#include "core/net/accept_gate.h"
+#include "core/net/bandwidth.h"
 #include "core/net/host.h"
 #include "core/net/limits.h"
 #include "core/net/noise.h"
@@ -25,6 +27,9 @@ struct TcpSettings {
   size_t connections_max = kConnectionsMax;
   size_t half_open_max = kHalfOpenMax;
   uint64_t handshake_timeout_us = kTcpHandshakeTimeoutUs;
+  // Asked before a stranger costs anything, and before links are read and written. May be null; outlive the host.
+  AcceptGate* gate = nullptr;
+  Bandwidth* bandwidth = nullptr;
 };
 
 struct TcpCore {

@@ -52,8 +52,11 @@ TcpConnection& TcpHost::add(LinkId link, const IpEndpoint& remote, TcpConnection
 
 void TcpHost::on_accepted(ListenerId /*listener*/, LinkId link, const IpEndpoint& /*local*/, const IpEndpoint& remote) {
   // Who is turned away here has cost a descriptor for a moment and nothing else.
-  if (closed_ || connections_.size() >= core_.settings.connections_max ||
-      core_.half_open >= core_.settings.half_open_max) {
+  AcceptGate* gate = core_.settings.gate;
+  const bool full =
+      connections_.size() >= core_.settings.connections_max || core_.half_open >= core_.settings.half_open_max;
+  if (full && gate != nullptr) gate->on_half_open_refused(TransportKind::tcp, remote, core_.now);
+  if (closed_ || full || (gate != nullptr && !gate->admit(TransportKind::tcp, remote, core_.now))) {
     core_.links->close(link);
     return;
   }
