@@ -55,9 +55,11 @@ void Bandwidth::set_limits(const BandwidthLimits& limits) {
   for (size_t i = 0; i < kTransportKinds; ++i) set(transport_[i], limits.transport[i]);
 }
 
-bool Bandwidth::limited(TransportKind transport, Direction direction) const {
+uint64_t Bandwidth::rate(TransportKind transport, Direction direction) const {
   const auto at = static_cast<size_t>(direction);
-  return total_[at].rate != 0 || transport_[static_cast<size_t>(transport)][at].rate != 0;
+  const uint64_t total = total_[at].rate;
+  const uint64_t own = transport_[static_cast<size_t>(transport)][at].rate;
+  return total != 0 && own != 0 ? std::min(total, own) : total + own;
 }
 
 size_t Bandwidth::available(TransportKind transport, Direction direction, const Times& now) {

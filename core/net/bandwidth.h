@@ -33,7 +33,9 @@ class Bandwidth {
   void set_limits(const BandwidthLimits& limits);
   const BandwidthLimits& limits() const { return limits_; }
 
-  bool limited(TransportKind transport, Direction direction) const;
+  bool limited(TransportKind transport, Direction direction) const { return rate(transport, direction) != 0; }
+  // Bytes a second, the smaller of the transport's and the total's; 0 without a limit.
+  uint64_t rate(TransportKind transport, Direction direction) const;
   // How many bytes may go now; SIZE_MAX without a limit. 0 until ready_at(): a bucket lets go in portions of at least a
   // hundredth of a second's worth, so that a limit does not become a flood of tiny packets.
   size_t available(TransportKind transport, Direction direction, const Times& now);

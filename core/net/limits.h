@@ -127,7 +127,8 @@ inline constexpr size_t kDatagramMax = 65527;     // largest UDP payload
 inline constexpr size_t kQuicSegmentMax = 1452;   // Ethernet's 1500 less IPv6 and UDP; what PMTUD may reach
 inline constexpr size_t kQuicBatchSegments = 44;  // 44 * 1452 = 63,888 fit one UDP GSO call (65,507 and 64 segments)
 inline constexpr size_t kQuicBatchBytes = kQuicBatchSegments * kQuicSegmentMax;
-inline constexpr size_t kQuicBatchesPerStep = 8;  // one connection's share before the next one's turn: 512 KiB
+inline constexpr size_t kQuicTurnBytes = 16 << 10;  // one connection's turn under a limit of bandwidth
+inline constexpr size_t kQuicBatchesPerStep = 8;    // one connection's share before the next one's turn: 512 KiB
 
 // --- QUIC: time ---------------------------------------------------------------------------------------------------
 
@@ -143,6 +144,7 @@ inline constexpr uint64_t kRetryTokenLifeUs = 10 * kMicrosPerSecond;  // one rou
 inline constexpr uint64_t kStreamWindow = 2 << 20;
 inline constexpr uint64_t kStreamWindowMax = 8 << 20;
 inline constexpr uint64_t kConnectionWindow = 16 << 20;
+inline constexpr uint64_t kLimitedWindowMin = 64 << 10;  // with the slowest limit of bandwidth: a message still fits
 // What write() takes: bytes not yet sent (more would only be delay), and all bytes not yet acknowledged.
 inline constexpr size_t kStreamUnsentMax = 512 << 10;
 inline constexpr size_t kStreamUnackedMax = 8 << 20;

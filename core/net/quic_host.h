@@ -86,6 +86,10 @@ class QuicHost final : public Host {
   void start_dials();
   void flush_sockets();
   bool write_connections();
+  // Limits of bandwidth: whoever waits has a turn, as far as they allow.
+  void serve_waiting();
+  bool write(QuicConnection& connection);
+  uint64_t next_turn() const;
   void remove(ConnectionId id);
   void forget_lingering(ConnectionId id);
 

@@ -3,6 +3,7 @@
 // its protocol. TcpHost moves it along.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -77,12 +78,17 @@ class TcpConnection {
 
   // Reads, runs timers and writes its share, and sets its timer. True when it has more to do.
   bool step();
+  // Likewise, when its turn under a limit of bandwidth has come.
+  bool take_turn(Direction direction);
   // To be stepped soon.
   void mark_dirty();
 
  private:
   enum class Stage : uint8_t { connecting, security, handshake, muxer, open, ended };
 
+  // How much may be read or written now. 0: `wait_turn()`, if there is something.
+  size_t budget(Direction direction) const;
+  void wait_turn(Direction direction);
   bool read_link();
   Status feed(ByteView in);
   Status feed_security(ByteView& in);
@@ -118,7 +124,12 @@ class TcpConnection {
 
   bool readable_ = false;
   bool blocked_ = false;  // the link takes nothing until on_writable()
-  Bytes out_;             // sealed, for the link
+  struct Turn {
+    bool waits = false;  // it is in TcpCore::turns
+    bool has = false;
+  };
+  std::array<Turn, 2> turns_;  // by Direction
+  Bytes out_;                  // sealed, for the link
   size_t out_taken_ = 0;
   Bytes plain_;
 

@@ -1,6 +1,7 @@
 // What a TCP host shares with its connections.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <string>
 #include <unordered_map>
@@ -47,12 +48,29 @@ struct TcpCore {
   std::deque<HostEvent> events;
   std::unordered_map<StreamId, TcpStream*> streams;  // those the application knows
   TimerHeap timers;
-  std::vector<ConnectionId> dirty;    // connections that may have something to do, in order
+  std::vector<ConnectionId> dirty;  // connections that may have something to do, in order
+  // Connections that wait for a limit of bandwidth, by direction: they take turns.
+  std::array<std::deque<ConnectionId>, 2> turns;
   std::vector<ConnectionId> stalled;  // not read while the application is behind with its events
   size_t half_open = 0;               // not yet proved, either direction
   uint64_t last_stream = 0;
   HostStats stats;
   Bytes scratch = Bytes(kTcpReadBytes);  // where bytes are read into; holds nothing between calls
+
+  bool limited(Direction direction) const {
+    return settings.bandwidth != nullptr && settings.bandwidth->limited(TransportKind::tcp, direction);
+  }
+  size_t budget(Direction direction) const {
+    Bandwidth* bandwidth = settings.bandwidth;
+    return bandwidth == nullptr ? SIZE_MAX : bandwidth->available(TransportKind::tcp, direction, now);
+  }
+  uint64_t budget_at(Direction direction) const {
+    return settings.bandwidth->ready_at(TransportKind::tcp, direction, now);
+  }
+  void spend(Direction direction, size_t bytes) {
+    (direction == Direction::up ? stats.bytes_sent : stats.bytes_received) += bytes;
+    if (settings.bandwidth != nullptr) settings.bandwidth->spend(TransportKind::tcp, direction, bytes, now);
+  }
 
   bool events_full() const { return events.size() >= kEventsMax; }
 };

@@ -182,9 +182,31 @@ void TcpHost::reset(StreamId stream) {
   if (TcpStream* found = find_stream(stream)) found->connection.reset(*found);
 }
 
+// Limits of bandwidth: whoever waits has a turn, as far as they allow.
+void TcpHost::serve_turns() {
+  for (const Direction direction : {Direction::up, Direction::down}) {
+    std::deque<ConnectionId>& turns = core_.turns[static_cast<size_t>(direction)];
+    for (size_t left = turns.size(); left > 0 && core_.budget(direction) > 0; --left) {
+      TcpConnection* connection = find(turns.front());
+      turns.pop_front();
+      if (connection != nullptr && connection->take_turn(direction)) connection->mark_dirty();
+    }
+  }
+}
+
+uint64_t TcpHost::next_turn() const {
+  uint64_t next = kNever;
+  for (const Direction direction : {Direction::up, Direction::down}) {
+    if (core_.turns[static_cast<size_t>(direction)].empty()) continue;
+    next = std::min(next, core_.budget_at(direction));
+  }
+  return next;
+}
+
 uint64_t TcpHost::step(const Times& now) {
   advance(now);
   if (!closed_) start_dials();
+  serve_turns();
   while (core_.timers.next_us() <= core_.now.mono_us) {
     TcpConnection* connection = find(core_.timers.front()->order);
     core_.timers.remove(*core_.timers.front());
@@ -200,7 +222,7 @@ uint64_t TcpHost::step(const Times& now) {
     connections_.erase(id);
   }
   for (const ConnectionId id : again) find(id)->mark_dirty();
-  return again.empty() ? core_.timers.next_us() : core_.now.mono_us;
+  return again.empty() ? std::min(core_.timers.next_us(), next_turn()) : core_.now.mono_us;
 }
 
 std::optional<HostEvent> TcpHost::next_event() {

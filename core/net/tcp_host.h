@@ -68,6 +68,8 @@ class TcpHost final : public Host, public LinkEvents {
 
   void advance(const Times& now);
   void start_dials();
+  void serve_turns();
+  uint64_t next_turn() const;
   TcpConnection* of_link(LinkId link);
   TcpConnection* find(ConnectionId id);
   TcpStream* find_stream(StreamId id);
