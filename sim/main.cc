@@ -18,8 +18,9 @@ namespace {
 using sereus::sim::Outcome;
 using sereus::sim::Transport;
 
-// Real hosts encrypt every packet, so most seeds run on streams, and one of kRealEvery over QUIC or TCP.
-constexpr uint64_t kRealEvery = 10;
+// Half of the seeds runs on streams, and half with real hosts over simulated packets.
+constexpr Transport kTurns[] = {Transport::stream, Transport::quic, Transport::stream, Transport::tcp,
+                                Transport::stream, Transport::quic, Transport::stream, Transport::both};
 
 struct Choice {
   std::string program;
@@ -27,9 +28,7 @@ struct Choice {
 
   Transport of(uint64_t seed) const {
     if (const auto fixed = sereus::sim::transport_of(name)) return *fixed;
-    if (seed % kRealEvery != 0) return Transport::stream;
-    constexpr Transport kTurns[] = {Transport::quic, Transport::tcp, Transport::quic, Transport::both};
-    return kTurns[seed / kRealEvery % std::size(kTurns)];
+    return kTurns[seed % std::size(kTurns)];
   }
   std::string again(uint64_t seed) const {
     return program + " replay " + std::to_string(seed) + (name == "draw" ? "" : " --transport " + name);
@@ -49,10 +48,25 @@ Outcome run_seed(uint64_t seed, Transport transport) {
   return sereus::sim::run_story(seed, transport);
 }
 
-// Every hundredth seed runs twice: the same seed must do the same.
+// Every twenty-fifth seed runs twice, so that each transport has its turns: the same seed must do the same.
+constexpr uint64_t kRepeatEvery = 25;
+
 std::string check_repeat(uint64_t seed, Transport transport, const Outcome& outcome) {
-  if (seed % 100 != 0) return {};
+  if (seed % kRepeatEvery != 0) return {};
   return run_seed(seed, transport).trace == outcome.trace ? "" : "the same seed ran differently the second time";
+}
+
+void print_paths(const Outcome& outcome) {
+  const sereus::sim::DatagramStats& d = outcome.datagrams;
+  std::printf("  datagrams: %" PRIu64 " sent, %" PRIu64 " delivered, %" PRIu64 " lost, %" PRIu64 " cut, %" PRIu64
+              " doubled, %" PRIu64 " late, %" PRIu64 " spoiled, %" PRIu64 " shortened, %" PRIu64 " marked, %" PRIu64
+              " too large, %" PRIu64 " beyond the queue, %" PRIu64 " to nobody\n",
+              d.sent, d.delivered, d.lost, d.cut, d.duplicated, d.reordered, d.corrupted, d.truncated, d.marked,
+              d.too_large, d.queue_full, d.unreachable);
+  const sereus::sim::LinkStats& l = outcome.links;
+  std::printf("  links: %" PRIu64 " connected, %" PRIu64 " refused, %" PRIu64 " broken, %" PRIu64 " bytes, %" PRIu64
+              " parts written, %" PRIu64 " parts read, held %" PRIu64 " times\n",
+              l.connected, l.refused, l.broken, l.bytes, l.partial_writes, l.partial_reads, l.held);
 }
 
 void run_one(uint64_t seed, const Choice& choice, bool verbose, Totals& totals) {
@@ -75,6 +89,7 @@ void run_one(uint64_t seed, const Choice& choice, bool verbose, Totals& totals) 
                 static_cast<unsigned long long>(outcome.trace), static_cast<double>(outcome.virtual_us) / 1e6,
                 static_cast<unsigned long long>(outcome.writes_acknowledged),
                 static_cast<unsigned long long>(outcome.crashes));
+    if (transport != Transport::stream) print_paths(outcome);
   }
 }
 

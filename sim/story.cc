@@ -13,6 +13,7 @@ using node::RequestKind;
 
 constexpr uint64_t kSecondUs = 1'000'000;
 constexpr size_t kContestedKeys = 5;
+constexpr int kPatience = 20;
 
 // Rates of a run, drawn first, so that some runs are calm and some are not.
 struct Rates {
@@ -71,6 +72,8 @@ class Story {
     outcome.virtual_us = world_.scheduler.now_us();
     outcome.writes_acknowledged = acknowledged_.size();
     outcome.crashes = crashes_;
+    outcome.datagrams = world_.network.datagrams.stats();
+    outcome.links = world_.network.links.stats();
     return outcome;
   }
 
@@ -135,16 +138,26 @@ class Story {
     Request join;
     join.kind = RequestKind::join;
     join.x = text.data;
-    if (!expect_ok(world_.call(machine(i), join), "join")) return false;
+    if (!expect_ok(call_patiently(i, join), "join")) return false;
     if (draws_.chance(20)) {
       // A single-use invite is spent: another device must be refused.
       const size_t other = i + 1;
       if (other < world_.machines.size()) {
-        const node::Event again = world_.call(machine(other), join);
+        const node::Event again = call_patiently(other, join);
         if (again.status != Code::denied) return fail_with("a spent invite was not refused");
       }
     }
     return true;
+  }
+
+  // On a bad path a connection is refused or breaks now and then, and whoever joins tries again.
+  node::Event call_patiently(size_t i, const Request& request) {
+    node::Event done = world_.call(machine(i), request, 120 * kSecondUs);
+    for (int more = kPatience; more > 0 && done.status == Code::unreachable; --more) {
+      world_.run_for(kSecondUs);
+      done = world_.call(machine(i), request, 120 * kSecondUs);
+    }
+    return done;
   }
 
   // The store's handle in the present process, and the watch on it.

@@ -36,6 +36,8 @@ struct Outcome {
   uint64_t virtual_us = 0;
   uint64_t writes_acknowledged = 0;
   uint64_t crashes = 0;
+  DatagramStats datagrams;
+  LinkStats links;
 };
 
 // The main job with everything that goes wrong: invited machines share a store, write the same keys and their own while
