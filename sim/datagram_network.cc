@@ -29,10 +29,12 @@ IpEndpoint moved_address(size_t machine, bool is_v6, uint8_t n, uint16_t port) {
 
 DatagramConditions DatagramConditions::draw(SimRandom& random) {
   DatagramConditions out;
-  // A third of the networks is good.
-  const uint64_t grade = random.below(3);
-  const auto rate = [&](uint64_t worst) {
-    return grade == 0 ? 0 : static_cast<uint32_t>(random.below(grade == 1 ? worst / 10 : worst));
+  // A third of the networks is good, a third has a tenth of what a bad one has, and every sixth is terrible.
+  const uint64_t grade = random.below(6);
+  const auto rate = [&](uint64_t bad) {
+    if (grade < 2) return uint32_t{0};
+    const uint64_t worst = grade < 4 ? bad / 10 : grade == 4 ? bad : 2 * bad;
+    return static_cast<uint32_t>(random.below(worst));
   };
   out.lost = rate(120'000);
   out.duplicated = rate(50'000);
@@ -41,7 +43,7 @@ DatagramConditions DatagramConditions::draw(SimRandom& random) {
   out.truncated = rate(10'000);
   out.marked = rate(50'000);
   out.refused = rate(20'000);
-  out.delay_min_us = random.between(100, 20'000);
+  out.delay_min_us = random.between(100, grade == 5 ? 250'000 : 20'000);
   out.delay_max_us = out.delay_min_us + random.between(0, 40'000);
   out.reorder_us = random.between(1'000, 80'000);
   // QUIC works from 1200 bytes on (RFC 9000 section 14).

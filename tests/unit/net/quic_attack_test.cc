@@ -12,6 +12,7 @@ namespace sereus::test {
 namespace {
 
 constexpr uint64_t kAck = 0x02;
+constexpr uint64_t kResetStream = 0x04;
 constexpr uint64_t kCrypto = 0x06;
 constexpr uint64_t kNewConnectionId = 0x18;
 constexpr uint64_t kPathChallenge = 0x1a;
@@ -458,6 +459,28 @@ TEST(QuicAttack, OptimisticAcknowledgementsAreFoundOut) {
   }
   EXPECT_TRUE(attack.ended());
   EXPECT_LT(attack.attacker->answer_bytes - answered, 2 * kWindow);
+  EXPECT_TRUE(attack.serves_others());
+}
+
+// Resets without ever acknowledging the server's: a stream counts until both sides know that it is over, so there are never
+// more than were allowed at once (RFC 9000 section 4.6).
+TEST(QuicAttack, ResetsOfStreamsThatNeverWereAreBounded) {
+  Attack attack;
+  ASSERT_TRUE(attack.connect());
+  const Bound bound(512 << 10, 20);
+  uint64_t streams = 0;
+  while (streams < 20'000 && !attack.ended()) {
+    Bytes frames;
+    for (int i = 0; i < 50; ++i) append(frames, frame(kResetStream, {4 * streams++, 0, 0}));
+    attack.attacker->send_frames(frames);
+    attack.pair.world.run(2000);
+    bound.check();
+  }
+  ASSERT_TRUE(attack.ended());
+  EXPECT_EQ(attack.reason().code, Code::protocol);
+  EXPECT_LE(streams, net::kIncomingStreamsMax + 50);
+  EXPECT_GE(streams, net::kIncomingStreamsMax);
+  EXPECT_EQ(count_events<StreamOpened>(attack.pair.server), 0u);
   EXPECT_TRUE(attack.serves_others());
 }
 
