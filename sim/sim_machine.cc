@@ -144,12 +144,17 @@ void SimMachine::emit(node::Event event) {
   if (room(0) > 0) events_.push_back(std::move(event));
 }
 
-Result<std::unique_ptr<net::Host>> SimMachine::make_host(const SecretBytes<32>& device_seed) {
+Result<net::SwarmParts> SimMachine::make_host(const SecretBytes<32>& device_seed) {
   const KeyPair device = KeyPair::from_seed(device_seed);
+  net::SwarmParts parts;
   if (transport == Transport::stream) {
-    return networks_.stream.make_host(index_, net::PeerId::from_device_key(device.device_key()), [this] { wake(); });
+    parts.host =
+        networks_.stream.make_host(index_, net::PeerId::from_device_key(device.device_key()), [this] { wake(); });
+    return parts;
   }
-  return networks_.make_host({index_, &random_, [this] { return times(); }, [this] { wake(); }}, device);
+  SEREUS_ASSIGN(parts.host,
+                networks_.make_host({index_, &random_, [this] { return times(); }, [this] { wake(); }}, device));
+  return parts;
 }
 
 void SimMachine::wake() {

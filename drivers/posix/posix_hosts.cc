@@ -66,11 +66,20 @@ class PosixHost final : private SocketsOwner, public net::HostGroup {
 
 }  // namespace
 
-Result<std::unique_ptr<net::Host>> PosixHosts::make_host(const crypto::SecretBytes<32>& device_seed) {
+Result<net::SwarmParts> PosixHosts::make_host(const crypto::SecretBytes<32>& device_seed) {
   const auto device = crypto::KeyPair::from_seed(device_seed);
+  net::SwarmParts parts;
+  parts.limits = std::make_unique<net::ResourceLimits>();
+  parts.bandwidth = std::make_unique<net::Bandwidth>();
   auto sockets = std::make_unique<Sockets>(loop_, clock_);
-  SEREUS_ASSIGN(auto quic, net::QuicHost::create(device, sockets->datagrams, random_, logger_));
-  SEREUS_ASSIGN(auto tcp, net::TcpHost::create(device, random_, logger_, tcp_settings_));
+  net::QuicSettings quic_settings;
+  quic_settings.gate = parts.limits.get();
+  quic_settings.bandwidth = parts.bandwidth.get();
+  net::TcpSettings tcp_settings = tcp_settings_;
+  tcp_settings.gate = parts.limits.get();
+  tcp_settings.bandwidth = parts.bandwidth.get();
+  SEREUS_ASSIGN(auto quic, net::QuicHost::create(device, sockets->datagrams, random_, logger_, quic_settings));
+  SEREUS_ASSIGN(auto tcp, net::TcpHost::create(device, random_, logger_, tcp_settings));
   sockets->quic = quic.get();
   sockets->tcp = tcp.get();
   sockets->links = std::make_unique<PosixLinks>(loop_, *tcp);
@@ -79,7 +88,8 @@ Result<std::unique_ptr<net::Host>> PosixHosts::make_host(const crypto::SecretByt
   std::vector<std::unique_ptr<net::Host>> members;
   members.push_back(std::move(quic));
   members.push_back(std::move(tcp));
-  return std::unique_ptr<net::Host>(std::make_unique<PosixHost>(std::move(sockets), std::move(members)));
+  parts.host = std::make_unique<PosixHost>(std::move(sockets), std::move(members));
+  return parts;
 }
 
 }  // namespace sereus::posix

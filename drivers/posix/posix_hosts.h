@@ -21,7 +21,7 @@ class PosixHosts : public node::HostFactory {
   // For hosts made from then on.
   void set_tcp_settings(net::TcpSettings settings) { tcp_settings_ = std::move(settings); }
   // Node thread.
-  Result<std::unique_ptr<net::Host>> make_host(const crypto::SecretBytes<32>& device_seed) override;
+  Result<net::SwarmParts> make_host(const crypto::SecretBytes<32>& device_seed) override;
 
  private:
   PosixLoop& loop_;
