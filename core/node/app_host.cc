@@ -164,33 +164,30 @@ HostRow AppHost::row() const {
   std::vector<std::string> protocols;
   for (const auto& [protocol, origin] : protocols_) protocols.push_back(protocol);
   row.protocols = join_lines(protocols);
-  row.connections = static_cast<uint32_t>(connections_.size());
   return row;
 }
 
-std::vector<ConnectionRow> AppHost::connection_rows() const {
-  std::vector<ConnectionRow> out;
-  for (const auto& [number, connection] : connections_) {
-    ConnectionRow row;
-    row.connection = number;
-    row.host = host_;
-    row.peer = connection.peer.to_string();
-    row.address = connection.address;
-    row.incoming = connection.incoming;
-    row.streams = static_cast<uint32_t>(connection.streams);
-    if (connection.identified) {
-      const net::Identify& said = connection.identified->said;
-      row.identified = true;
-      row.agent = said.agent_version.value_or("");
-      row.protocol_version = said.protocol_version.value_or("");
-      row.observed = said.observed ? said.observed->to_string() : "";
-      row.protocols = join_lines(said.protocols);
-      row.addresses = join_lines(texts(connection.identified->addresses()));
-      row.signed_record = connection.identified->record.has_value();
-    }
-    out.push_back(std::move(row));
+// For everybody who reads, before anything tells of it.
+void AppHost::show(uint64_t number) {
+  const Connection& connection = connections_.at(number);
+  ConnectionRow row;
+  row.connection = number;
+  row.host = host_;
+  row.peer = connection.peer.to_string();
+  row.address = connection.address;
+  row.incoming = connection.incoming;
+  row.streams = static_cast<uint32_t>(connection.streams);
+  if (connection.identified) {
+    const net::Identify& said = connection.identified->said;
+    row.identified = true;
+    row.agent = said.agent_version.value_or("");
+    row.protocol_version = said.protocol_version.value_or("");
+    row.observed = said.observed ? said.observed->to_string() : "";
+    row.protocols = join_lines(said.protocols);
+    row.addresses = join_lines(texts(connection.identified->addresses()));
+    row.signed_record = connection.identified->record.has_value();
   }
-  return out;
+  view_.show_connection(std::move(row));
 }
 
 // ---- Listening and protocols ----------------------------------------------------------------------------------------
@@ -218,6 +215,7 @@ void AppHost::listen(OpRef ref, Request& request) {
   const Status status = listen_on(to_string(ByteView(request.x)));
   if (!status.ok()) return context_.complete(ref, status);
   Event done;
+  node_.publish();
   const std::string lines = join_lines(addresses());
   done.data = to_bytes(as_bytes(lines));
   context_.complete(ref, std::move(done));
@@ -237,6 +235,7 @@ void AppHost::add_protocol(OpRef ref, Request& request) {
   }
   protocols_.emplace(protocol, ref.origin);
   tell_protocols();
+  node_.publish();
   context_.complete(ref, Status());
 }
 
@@ -247,6 +246,7 @@ void AppHost::remove_protocol(OpRef ref, Request& request) {
   }
   protocols_.erase(found);
   tell_protocols();
+  node_.publish();
   context_.complete(ref, Status());
 }
 
@@ -353,13 +353,14 @@ AppHost::Connection* AppHost::connection_of(OpRef ref, uint64_t number) {
 }
 
 void AppHost::on_connected(const net::Connected& event) {
-  const uint64_t number = next_number_();
+  const uint64_t number = node_.next_number();
   Connection& connection = connections_[number];
   connection.id = event.connection;
   connection.peer = event.peer;
   connection.address = event.address;
   connection.incoming = event.incoming;
   connection_numbers_[event.connection] = number;
+  show(number);
   Event told;
   told.kind = EventKind::connection;
   told.what = kConnected;
@@ -390,6 +391,7 @@ void AppHost::on_disconnected(const net::Disconnected& event) {
   Connection gone = std::move(connections_.at(number));
   connections_.erase(number);
   connection_numbers_.erase(found);
+  view_.hide_connection(number);
   for (const OpRef ref : gone.identify_waiting) context_.complete(ref, why);
   for (const OpRef ref : gone.ping_waiting) context_.complete(ref, why);
   Event told;
@@ -485,6 +487,7 @@ void AppHost::on_service(const net::ServiceEvent& event) {
   if (const auto* identified = std::get_if<net::Identified>(&event)) {
     connection.identifying = connection.identifying && identified->pushed;
     connection.identified = identified->peer;
+    show(number);
     Event told;
     told.kind = EventKind::connection;
     told.what = kIdentified;

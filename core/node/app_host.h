@@ -17,15 +17,21 @@
 #include "core/net/host_services.h"
 #include "core/node/context.h"
 #include "core/node/limits.h"
-#include "core/node/rows.h"
+#include "core/node/view.h"
 
 namespace sereus::node {
 
 class AppHost {
  public:
-  // `host`: its number, 0 for the node's own. `next_number` gives the numbers of connections and streams.
-  AppHost(NodeContext& context, uint64_t host, std::function<uint64_t()> next_number)
-      : context_(context), host_(host), next_number_(std::move(next_number)) {}
+  // What it needs of its node. All outlive it.
+  struct Node {
+    NodeContext& context;
+    View& view;
+    std::function<uint64_t()> next_number;  // of connections and streams
+    std::function<void()> publish;          // what host_rows() says is to be seen
+  };
+  // `host`: its number, 0 for the node's own.
+  AppHost(const Node& node, uint64_t host) : context_(node.context), view_(node.view), node_(node), host_(host) {}
   AppHost(const AppHost&) = delete;
   AppHost& operator=(const AppHost&) = delete;
 
@@ -51,7 +57,6 @@ class AppHost {
   // Whether the application wants it: it dialed it, or has a stream on it.
   bool uses(net::ConnectionId connection) const;
   bool serves() const { return !protocols_.empty(); }
-  std::vector<ConnectionRow> connection_rows() const;
   HostRow row() const;
   std::vector<std::string> addresses() const;  // with /p2p
 
@@ -132,14 +137,17 @@ class AppHost {
   void cancel_write(uint64_t number, OpRef ref);
   void close_stream(uint64_t number, const Error& why, bool tell);
   void forget_if_over(uint64_t number);
+  void count_stream(uint64_t connection, int change);
   void answer_all(Stream& stream, const Error& why);
 
+  void show(uint64_t number);
   Connection* connection_of(OpRef ref, uint64_t number);
   Stream* stream_of(OpRef ref, uint64_t number);
 
   NodeContext& context_;
+  View& view_;
+  const Node& node_;
   const uint64_t host_;
-  const std::function<uint64_t()> next_number_;
   net::Host* transport_ = nullptr;
   std::optional<net::HostServices> services_;
   std::vector<std::string> own_;

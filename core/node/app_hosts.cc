@@ -7,10 +7,8 @@
 
 namespace sereus::node {
 
-AppHosts::AppHosts(NodeContext& context, std::function<uint64_t()> next_number)
-    : context_(context),
-      next_number_(std::move(next_number)),
-      own_(std::make_unique<AppHost>(context, 0, next_number_)) {}
+AppHosts::AppHosts(AppHost::Node node)
+    : node_(std::move(node)), context_(node_.context), own_(std::make_unique<AppHost>(node_, 0)) {}
 
 AppHost* AppHosts::host_of(const Request& request) {
   switch (request.kind) {
@@ -32,7 +30,6 @@ AppHost* AppHosts::host_of(const Request& request) {
 }
 
 void AppHosts::submit(OpRef ref, Request& request) {
-  changed_ = true;
   if (request.kind == RequestKind::host_create) return create(ref, request);
   if (request.kind == RequestKind::host_close) return close(ref, request.store);
   AppHost* host = host_of(request);
@@ -58,14 +55,15 @@ void AppHosts::create(OpRef ref, Request& request) {
   }
   slot.device = crypto::KeyPair::from_seed(slot.seed);
   slot.origin = ref.origin;
-  const uint64_t number = next_number_();
-  slot.app = std::make_unique<AppHost>(context_, number, next_number_);
+  const uint64_t number = node_.next_number();
+  slot.app = std::make_unique<AppHost>(node_, number);
   // In its place before it is opened: the host keeps a reference to the key.
   Slot& placed = others_.emplace(number, std::move(slot)).first->second;
   if (const Status opened = open(placed, split_lines(to_string(ByteView(request.y)))); !opened.ok()) {
     others_.erase(number);
     return context_.complete(ref, opened);
   }
+  node_.publish();
   Event done;
   done.host = number;
   const std::string peer = placed.transport->peer_id().to_string();
@@ -98,6 +96,7 @@ void AppHosts::close(OpRef ref, uint64_t number) {
   if (found == others_.end()) return context_.complete(ref, fail(Code::not_found, "there is no such host"));
   close_slot(found->second);
   others_.erase(found);
+  node_.publish();
   context_.complete(ref, Status());
 }
 
@@ -117,7 +116,6 @@ void AppHosts::forget_origin(uint32_t origin) {
     close_slot(it->second);
     it = others_.erase(it);
   }
-  changed_ = true;
 }
 
 void AppHosts::set_clock_suspect(bool suspect) {
@@ -132,7 +130,6 @@ void AppHosts::go_online() {
     if (slot.transport) continue;
     if (const Status opened = open(slot, {}); !opened.ok()) context_.log(LogLevel::warn, opened.error().detail);
   }
-  changed_ = true;
 }
 
 void AppHosts::go_offline(Code why) {
@@ -143,14 +140,12 @@ void AppHosts::go_offline(Code why) {
     slot.transport->close(context_.now);
     slot.transport.reset();
   }
-  changed_ = true;
 }
 
 void AppHosts::drain(Slot& slot) {
   while (slot.transport) {
     const auto event = slot.transport->next_event();
     if (!event) return;
-    changed_ = true;
     slot.app->on_event(*event);
   }
 }
@@ -175,14 +170,6 @@ std::vector<HostRow> AppHosts::host_rows() const {
   for (const auto& [number, slot] : others_) {
     out.push_back(slot.app->row());
     out.back().peer = net::PeerId::from_device_key(slot.device->device_key()).to_string();
-  }
-  return out;
-}
-
-std::vector<ConnectionRow> AppHosts::connection_rows() const {
-  std::vector<ConnectionRow> out = own_->connection_rows();
-  for (const auto& [number, slot] : others_) {
-    for (ConnectionRow& row : slot.app->connection_rows()) out.push_back(std::move(row));
   }
   return out;
 }

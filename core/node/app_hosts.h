@@ -19,8 +19,7 @@ namespace sereus::node {
 
 class AppHosts {
  public:
-  // `next_number` gives the numbers of hosts, connections and streams.
-  AppHosts(NodeContext& context, std::function<uint64_t()> next_number);
+  explicit AppHosts(AppHost::Node node);
 
   AppHost& own() { return *own_; }
   const AppHost& own() const { return *own_; }
@@ -35,9 +34,6 @@ class AppHosts {
   uint64_t step();
 
   std::vector<HostRow> host_rows() const;
-  std::vector<ConnectionRow> connection_rows() const;
-  // True once after something that the rows show.
-  bool take_changed() { return std::exchange(changed_, false); }
 
  private:
   struct Slot {
@@ -55,12 +51,11 @@ class AppHosts {
   AppHost* host_of(const Request& request);
   void drain(Slot& slot);
 
+  const AppHost::Node node_;
   NodeContext& context_;
-  const std::function<uint64_t()> next_number_;
   std::unique_ptr<AppHost> own_;
   std::map<uint64_t, Slot> others_;
   bool online_ = false;
-  bool changed_ = false;
 };
 
 }  // namespace sereus::node

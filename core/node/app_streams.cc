@@ -14,6 +14,13 @@ AppHost::Stream* AppHost::stream_of(OpRef ref, uint64_t number) {
   return nullptr;
 }
 
+void AppHost::count_stream(uint64_t connection, int change) {
+  const auto found = connections_.find(connection);
+  if (found == connections_.end()) return;
+  found->second.streams += static_cast<size_t>(change);
+  view_.count_streams(connection, static_cast<uint32_t>(found->second.streams));
+}
+
 void AppHost::open_stream(OpRef ref, Request& request) {
   Connection* connection = connection_of(ref, request.store);
   if (connection == nullptr) return;
@@ -26,7 +33,7 @@ void AppHost::open_stream(OpRef ref, Request& request) {
   }
   const auto id = transport_->open_stream(connection->id, protocol);
   if (!id.ok()) return context_.complete(ref, id.error());
-  const uint64_t number = next_number_();
+  const uint64_t number = node_.next_number();
   Stream& stream = streams_[number];
   stream.id = *id;
   stream.connection = request.store;
@@ -34,7 +41,7 @@ void AppHost::open_stream(OpRef ref, Request& request) {
   stream.protocol = protocol;
   stream.opening = ref;
   stream_numbers_[*id] = number;
-  ++connection->streams;
+  count_stream(request.store, 1);
   context_.begin(ref, [this, number] {
     transport_->reset(streams_.at(number).id);
     close_stream(number, fail(Code::cancelled, "opening the stream was cancelled"), false);
@@ -64,15 +71,14 @@ bool AppHost::on_stream_opened(const net::StreamOpened& event) {
     transport_->reset(event.stream);
     return true;
   }
-  const uint64_t number = next_number_();
+  const uint64_t number = node_.next_number();
   Stream& stream = streams_[number];
   stream.id = event.stream;
   stream.connection = connection->second;
   stream.origin = protocol->second;
   stream.protocol = event.protocol;
   stream_numbers_[event.stream] = number;
-  Connection& carrier = connections_.at(connection->second);
-  ++carrier.streams;
+  count_stream(connection->second, 1);
   Event told;
   told.kind = EventKind::stream;
   told.origin = protocol->second;
@@ -80,7 +86,7 @@ bool AppHost::on_stream_opened(const net::StreamOpened& event) {
   told.connection = connection->second;
   told.stream = number;
   told.name = event.protocol;
-  told.peer = carrier.peer.to_string();
+  told.peer = connections_.at(connection->second).peer.to_string();
   context_.emit(std::move(told));
   return true;
 }
@@ -208,9 +214,7 @@ void AppHost::close_stream(uint64_t number, const Error& why, bool tell) {
   const bool was_open = !stream.opening;
   streams_.erase(found);
   stream_numbers_.erase(stream.id);
-  if (const auto carrier = connections_.find(stream.connection); carrier != connections_.end()) {
-    --carrier->second.streams;
-  }
+  count_stream(stream.connection, -1);
   answer_all(stream, why);
   if (!tell || !was_open) return;
   Event told;

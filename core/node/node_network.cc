@@ -70,6 +70,7 @@ Status NodeImpl::listen_on(const std::string& address) {
 
 void NodeImpl::go_offline(Code why) {
   app_hosts_.go_offline(why);
+  publish_due_ = true;
   if (!host_) return;
   app_hosts_.own().detach(why);
   host_->close(context_.now);
@@ -96,9 +97,8 @@ bool NodeImpl::drain_host() {
     const std::optional<net::HostEvent> event = host_->next_event();
     if (!event) break;
     happened = true;
-    if (app_hosts_.own().on_event(*event)) {
-      publish_due_ = true;
-    } else if (const auto* connected = std::get_if<net::Connected>(&*event)) {
+    if (app_hosts_.own().on_event(*event)) continue;
+    if (const auto* connected = std::get_if<net::Connected>(&*event)) {
       on_connected(*connected);
     } else if (const auto* disconnected = std::get_if<net::Disconnected>(&*event)) {
       on_disconnected(*disconnected);

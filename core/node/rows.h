@@ -69,7 +69,7 @@ struct HostRow {
   std::string peer;
   std::string addresses;  // with /p2p, one a line
   std::string protocols;  // of the application, one a line
-  uint32_t connections = 0;
+  uint32_t connections = 0;  // counted when asked for
 };
 
 struct ConnectionRow {
