@@ -43,10 +43,10 @@ void SimJobs::forget_all() {
 
 // ---- The machine --------------------------------------------------------------------------------------------------------
 
-SimMachine::SimMachine(size_t index, Scheduler& scheduler, StreamNetwork& network, SimRandom random)
+SimMachine::SimMachine(size_t index, Scheduler& scheduler, Networks& networks, SimRandom random)
     : index_(index),
       scheduler_(scheduler),
-      network_(network),
+      networks_(networks),
       random_(std::move(random)),
       disk_random_(random_.fork("disk")),
       disk_(disk_random_),
@@ -66,6 +66,7 @@ Times SimMachine::times() const {
 Status SimMachine::start() {
   SEREUS_ASSERT(!node_);
   if (!disk_.powered()) disk_.power_on();
+  networks_.topology.set_powered(index_, true);
   node::NodePorts ports;
   ports.files = &disk_;
   ports.random = &random_;
@@ -73,7 +74,7 @@ Status SimMachine::start() {
   ports.hosts = this;
   ports.events = this;
   node::NodeConfig config;
-  config.listen = {"any"};
+  config.listen = Networks::listen_addresses(transport, listen_v4, listen_v6);
   config.kdf_interactive = true;
   auto opened = node::Node::open(ports, std::move(config), times());
   if (!opened.ok()) {
@@ -89,6 +90,7 @@ Status SimMachine::start() {
 void SimMachine::lose_power() {
   if (!node_) return;
   if (disk_.powered()) disk_.crash();
+  networks_.topology.set_powered(index_, false);  // first: what dies says nothing
   ++life_;
   wake_at_ = UINT64_MAX;
   jobs_.forget_all();
@@ -144,7 +146,10 @@ void SimMachine::emit(node::Event event) {
 
 Result<std::unique_ptr<net::Host>> SimMachine::make_host(const SecretBytes<32>& device_seed) {
   const KeyPair device = KeyPair::from_seed(device_seed);
-  return network_.make_host(index_, net::PeerId::from_device_key(device.device_key()), [this] { wake(); });
+  if (transport == Transport::stream) {
+    return networks_.stream.make_host(index_, net::PeerId::from_device_key(device.device_key()), [this] { wake(); });
+  }
+  return networks_.make_host({index_, &random_, [this] { return times(); }, [this] { wake(); }}, device);
 }
 
 void SimMachine::wake() {

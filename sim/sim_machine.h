@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "core/node/node.h"
+#include "sim/networks.h"
 #include "sim/scheduler.h"
 #include "sim/sim_disk.h"
 #include "sim/sim_random.h"
-#include "sim/stream_network.h"
 
 namespace sereus::sim {
 
@@ -42,7 +42,7 @@ class SimJobs : public Jobs {
 
 class SimMachine : private node::EventSink, private node::HostFactory {
  public:
-  SimMachine(size_t index, Scheduler& scheduler, StreamNetwork& network, SimRandom random);
+  SimMachine(size_t index, Scheduler& scheduler, Networks& networks, SimRandom random);
   ~SimMachine() override;
 
   // ---- Power ------------------------------------------------------------------------------------------------------
@@ -68,6 +68,10 @@ class SimMachine : private node::EventSink, private node::HostFactory {
   int64_t wall_offset_us = 0;  // skew of the wall clock
   int32_t drift_ppm = 0;
   size_t queue_room = 4096;  // how many events the application's queue takes; drained by the story
+  // Of the next start.
+  Transport transport = Transport::stream;
+  bool listen_v4 = true;
+  bool listen_v6 = false;
   // A sum over everything that happened here, in order: equal for equal runs.
   uint64_t trace() const { return trace_; }
   Times times() const;
@@ -82,7 +86,7 @@ class SimMachine : private node::EventSink, private node::HostFactory {
 
   size_t index_;
   Scheduler& scheduler_;
-  StreamNetwork& network_;
+  Networks& networks_;
   SimRandom random_;
   SimRandom disk_random_;
   SimDisk disk_;

@@ -3,7 +3,9 @@
 
 #include <array>
 #include <deque>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -15,6 +17,7 @@
 #include "core/net/limits.h"
 #include "core/net/noise.h"
 #include "core/net/timer_heap.h"
+#include "core/net/tls_context.h"
 #include "core/ports/links.h"
 #include "core/ports/random.h"
 
@@ -23,8 +26,16 @@ namespace sereus::net {
 class TcpConnection;
 struct TcpStream;
 
+enum class TcpSecurity : uint8_t { tls, noise };
+
+// The name of the protocol in multistream-select.
+std::string_view protocol_of(TcpSecurity security);
+
 // Settings of a host with their defaults; the reasons are in limits.h.
 struct TcpSettings {
+  // Accepted, and proposed in this order; what is absent is forbidden. TLS first: with AES instructions it is cheaper.
+  std::vector<TcpSecurity> security{TcpSecurity::tls, TcpSecurity::noise};
+  bool clock_suspect = false;  // the wall clock is known to be wrong: certificate dates are not checked
   size_t connections_max = kConnectionsMax;
   size_t half_open_max = kHalfOpenMax;
   uint64_t handshake_timeout_us = kTcpHandshakeTimeoutUs;
@@ -42,8 +53,10 @@ struct TcpCore {
   Logger* logger;
   TcpSettings settings;
   NoiseIdentity identity;
+  std::unique_ptr<TlsContext> tls;  // null: TLS is forbidden
   Times now;
 
+  std::vector<std::string> security;  // the protocols of settings.security
   std::vector<std::string> protocols;
   std::deque<HostEvent> events;
   std::unordered_map<StreamId, TcpStream*> streams;  // those the application knows

@@ -5,13 +5,47 @@
 
 #include "core/net/listen_address.h"
 #include "core/net/multiaddr.h"
+#include "core/net/tls_channel.h"
+#include "core/net/transport_address.h"
+#include "core/net/wolfssl_scope.h"
 
 namespace sereus::net {
+namespace {
+
+constexpr std::string_view kForm = "/ip4|ip6/.../tcp/...";
+
+}  // namespace
+
+std::string_view protocol_of(TcpSecurity security) {
+  switch (security) {
+    case TcpSecurity::tls:
+      return kTlsProtocol;
+    case TcpSecurity::noise:
+      return kNoiseProtocol;
+  }
+  return {};
+}
 
 TcpHost::TcpHost(const crypto::KeyPair& device, Random& random, Logger* logger, const TcpSettings& settings)
-
     : core_(device, random, logger), peer_id_(PeerId::from_device_key(device.device_key())) {
   core_.settings = settings;
+  for (const TcpSecurity security : settings.security) core_.security.emplace_back(protocol_of(security));
+}
+
+Result<std::unique_ptr<TcpHost>> TcpHost::create(const crypto::KeyPair& device, Random& random, Logger* logger,
+                                                 const TcpSettings& settings, const TlsIdentity* identity) {
+  const auto& security = settings.security;
+  if (security.empty()) return fail(Code::invalid, "no security protocol is allowed");
+  std::unique_ptr<TcpHost> host(new TcpHost(device, random, logger, settings));
+  if (std::find(security.begin(), security.end(), TcpSecurity::tls) == security.end()) return host;
+  TlsIdentity fresh;
+  if (identity == nullptr) {
+    SEREUS_ASSIGN(fresh, make_tls_identity(device, random));
+    identity = &fresh;
+  }
+  const WolfsslScope scope(random, 0);
+  SEREUS_ASSIGN(host->core_.tls, TlsContext::create(*identity));
+  return host;
 }
 
 TcpHost::~TcpHost() {
@@ -39,9 +73,10 @@ TcpStream* TcpHost::find_stream(StreamId id) {
   return at == core_.streams.end() ? nullptr : at->second;
 }
 
-TcpConnection& TcpHost::add(LinkId link, const IpEndpoint& remote, TcpConnection::Dial dial) {
+TcpConnection& TcpHost::add(LinkId link, const IpEndpoint& remote, TcpConnection::Dial dial,
+                            std::vector<std::unique_ptr<Channel>> outer) {
   const ConnectionId id = ++last_connection_;
-  auto made = std::make_unique<TcpConnection>(core_, id, link, remote, std::move(dial));
+  auto made = std::make_unique<TcpConnection>(core_, id, link, remote, std::move(dial), std::move(outer));
   TcpConnection& connection = *made;
   connections_.emplace(id, std::move(made));
   by_link_.emplace(link, id);
@@ -60,7 +95,7 @@ void TcpHost::on_accepted(ListenerId /*listener*/, LinkId link, const IpEndpoint
     core_.links->close(link);
     return;
   }
-  add(link, remote, {});
+  add(link, remote, {}, {});
 }
 
 void TcpHost::on_connected(LinkId link, const IpEndpoint& /*local*/) {
@@ -83,14 +118,10 @@ void TcpHost::on_closed(LinkId link, const Error& reason) {
 
 Status TcpHost::listen(std::string_view multiaddr) {
   if (closed_) return fail(Code::closed, "the host is closed");
-  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
-  const auto endpoint = address.tcp_endpoint();
-  if (!endpoint) return fail(Code::unsupported, "only /ip4|ip6/.../tcp/... can be listened on");
-  if (const auto peer = address.peer_id(); peer && *peer != peer_id_) {
-    return fail(Code::invalid, "the address names another peer");
-  }
+  SEREUS_ASSIGN(const Multiaddr address, parse_listen_address(multiaddr, peer_id_));
+  SEREUS_ASSIGN(const IpEndpoint endpoint, listen_endpoint(address.tcp_endpoint(), kForm));
   if (listeners_.size() >= kTcpListenersMax) return fail(Code::too_large, "too many sockets");
-  SEREUS_ASSIGN(const Links::Listening listening, core_.links->listen(*endpoint));
+  SEREUS_ASSIGN(const Links::Listening listening, core_.links->listen(endpoint));
   listeners_.push_back({listening.listener, listening.local});
   return {};
 }
@@ -107,17 +138,11 @@ std::vector<std::string> TcpHost::listen_addresses() const {
 
 Result<uint64_t> TcpHost::dial(std::string_view multiaddr, const PeerId& peer) {
   if (closed_) return fail(Code::closed, "the host is closed");
-  if (peer.empty()) return fail(Code::invalid, "no peer to dial");
-  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
-  const auto endpoint = address.tcp_endpoint();
-  if (!endpoint) return fail(Code::unsupported, "only /ip4|ip6/.../tcp/... can be dialed");
-  if (endpoint->port == 0) return fail(Code::invalid, "the address has no port");
-  if (const auto named = address.peer_id(); named && *named != peer) {
-    return fail(Code::invalid, "the address names another peer");
-  }
+  SEREUS_ASSIGN(const Multiaddr address, parse_dial_address(multiaddr, peer));
+  SEREUS_ASSIGN(const IpEndpoint endpoint, dial_endpoint(address.tcp_endpoint(), kForm));
   if (pending_dials_.size() + core_.half_open >= kDialsMax) return fail(Code::again, "too many dials under way");
   // The connection begins in step(), which knows the time.
-  pending_dials_.push_back({++last_dial_, *endpoint, peer});
+  pending_dials_.push_back({++last_dial_, endpoint, peer});
   return last_dial_;
 }
 
@@ -132,7 +157,7 @@ void TcpHost::start_dials() {
       core_.events.emplace_back(DialFailed{dial.id, link.error()});
       continue;
     }
-    add(*link, dial.remote, {dial.id, dial.peer});
+    add(*link, dial.remote, {dial.id, dial.peer}, {});
   }
 }
 
