@@ -139,6 +139,9 @@ inline constexpr size_t kQuicBatchBytes = kQuicBatchSegments * kQuicSegmentMax;
 inline constexpr size_t kQuicTurnBytes = 16 << 10;  // one connection's turn under a limit of bandwidth
 inline constexpr size_t kQuicBatchesPerStep = 8;    // one connection's share before the next one's turn: 512 KiB
 
+// After the network changed: how long a connection has to show that it lives. A round trip with one loss on a slow path.
+inline constexpr uint64_t kProbeTimeoutUs = 3 * kMicrosPerSecond;
+
 // --- QUIC: time ---------------------------------------------------------------------------------------------------
 
 inline constexpr uint64_t kQuicIdleTimeoutUs = 10 * kMicrosPerSecond;  // as js-libp2p: a dead peer is noticed

@@ -50,6 +50,7 @@ class QuicConnection {
 
   ConnectionId id() const { return id_; }
   const PeerId& peer() const { return peer_; }
+  bool is_client() const { return !server_; }
   uint64_t dial() const { return dial_; }  // 0: it came in
   bool connected() const { return connected_ && !ended_; }
   bool ended() const { return ended_; }
@@ -74,6 +75,10 @@ class QuicConnection {
   bool waits_down = false;  // and in waiting_down
   // Ends it for the application at once; the peer is told at the next write.
   void disconnect(Code reason);
+  // After the network changed. Both ask for a sign of life, for kProbeTimeoutUs. move_to(): a client's, to a fresh socket;
+  // where the peer forbids it, it stays.
+  void probe();
+  void move_to(QuicSocket& socket);
   // Ends a dial whose connection is not made yet.
   void cancel();
   // A hint from the network that nobody listens there; counts only before the peer was heard.
@@ -105,6 +110,7 @@ class QuicConnection {
   void reset_token(const ngtcp2_cid& cid, uint8_t* token) const;
 
   void update_timer();
+  void end_probe();
   Status on_handshake_completed();
   void release_tls();
   void log_end(const Error& reason) const;
@@ -166,6 +172,8 @@ class QuicConnection {
   bool ended_ = false;
   bool dirty_ = false;
   bool stateless_reset_ = false;
+  uint64_t probe_us_ = kNever;  // until then something has to arrive,
+  uint64_t probe_from_us_ = 0;  // that is not what was on its way before
   Farewell farewell_ = Farewell::silent;
   ngtcp2_ccerr close_error_{};
   Error callback_error_{Code::ok, {}};

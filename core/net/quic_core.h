@@ -82,6 +82,7 @@ struct QuicSocket {
   IpEndpoint local;
   bool listening = false;
   bool blocked = false;
+  bool retired = false;  // the network is another: nothing new begins on it
   // The batch that did not fit into the socket; sent before anything else.
   struct Batch {
     IpEndpoint to;
@@ -150,6 +151,15 @@ struct QuicCore {
   }
 
   ngtcp2_tstamp timestamp() const { return now.mono_us * 1000; }
+
+  // Where a packet of the path whose near end is `local` leaves from; `other` when that is gone.
+  QuicSocket& socket_at(const IpEndpoint& local, QuicSocket& other) {
+    if (local == other.local) return other;
+    for (QuicSocket& socket : sockets) {
+      if (socket.id != 0 && socket.local == local) return socket;
+    }
+    return other;
+  }
 
   // Sends, or keeps the batch for when the socket is writable. Only while the socket is not blocked.
   void send(QuicSocket& socket, const IpEndpoint& to, Ecn ecn, ByteView data, size_t segment) {

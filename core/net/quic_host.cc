@@ -56,7 +56,9 @@ Result<std::unique_ptr<QuicHost>> QuicHost::create(const crypto::KeyPair& device
 QuicHost::~QuicHost() {
   const WolfsslScope scope(core_.random, core_.now.wall_us);
   connections_.clear();
-  for (const QuicSocket& socket : core_.sockets) core_.datagrams.close(socket.id);
+  for (const QuicSocket& socket : core_.sockets) {
+    if (socket.id != 0) core_.datagrams.close(socket.id);
+  }
 }
 
 void QuicHost::advance(const Times& now) {
@@ -66,6 +68,7 @@ void QuicHost::advance(const Times& now) {
 }
 
 QuicSocket* QuicHost::find_socket(SocketId id) {
+  if (id == 0) return nullptr;  // a free place
   for (QuicSocket& socket : core_.sockets) {
     if (socket.id == id) return &socket;
   }
@@ -83,9 +86,16 @@ QuicStream* QuicHost::find_stream(StreamId id) {
 }
 
 Result<QuicSocket*> QuicHost::bind(const IpEndpoint& local, bool listening) {
-  if (core_.sockets.size() >= kSocketsMax) return fail(Code::too_large, "too many sockets");
+  const bool place =
+      std::any_of(core_.sockets.begin(), core_.sockets.end(), [](const QuicSocket& s) { return s.id == 0; });
+  if (!place && core_.sockets.size() >= kSocketsMax) return fail(Code::too_large, "too many sockets");
   SEREUS_ASSIGN(const Datagrams::Bound bound, core_.datagrams.bind(local));
-  core_.sockets.push_back({bound.socket, bound.local, listening, false, {}});
+  // In the place of one that was closed, if there is any: connections keep pointers, so places stay.
+  QuicSocket fresh{bound.socket, bound.local, listening, false, false, {}};
+  for (QuicSocket& socket : core_.sockets) {
+    if (socket.id == 0) return &(socket = std::move(fresh));
+  }
+  core_.sockets.push_back(std::move(fresh));
   return &core_.sockets.back();
 }
 
@@ -93,6 +103,7 @@ Result<QuicSocket*> QuicHost::socket_for(const IpEndpoint& remote) {
   // A listening socket first: the peer then sees the address others can dial, and a NAT binding serves both.
   for (const bool listening : {true, false}) {
     for (QuicSocket& socket : core_.sockets) {
+      if (socket.id == 0 || socket.retired) continue;
       if (socket.listening == listening && reaches(socket.local, remote)) return &socket;
     }
   }
@@ -275,6 +286,48 @@ void QuicHost::forget_lingering(ConnectionId id) {
   for (const Cid& cid : it->second.cids) core_.cids.erase(cid);
   lingering_ends_.erase({it->second.until_us, id});
   lingering_.erase(it);
+}
+
+bool QuicHost::in_use(const QuicSocket& socket) const {
+  return std::any_of(connections_.begin(), connections_.end(),
+                     [&](const auto& item) { return &item.second->socket() == &socket; }) ||
+         std::any_of(lingering_.begin(), lingering_.end(),
+                     [&](const auto& item) { return item.second.socket == &socket; });
+}
+
+// Those of the last change are still there for what was on its way; those of changes before are closed when nothing is left
+// on them.
+void QuicHost::retire_sockets() {
+  for (QuicSocket& socket : core_.sockets) {
+    if (socket.id == 0 || socket.listening) continue;
+    if (socket.retired && !in_use(socket)) {
+      core_.datagrams.close(socket.id);
+      socket = {};
+    } else {
+      socket.retired = true;
+    }
+  }
+}
+
+// Sockets that only dial are replaced, and their connections move. A listening socket stays, since others know its port: what
+// goes out by it takes the new way by itself, and the peers follow as after a rebinding of a NAT.
+void QuicHost::network_changed(const Times& now) {
+  if (core_.closed) return;
+  advance(now);
+  const WolfsslScope scope(core_.random, core_.now.wall_us);
+  retire_sockets();
+  for (const auto& [id, connection] : connections_) {
+    if (!connection->is_client() || connection->socket().listening || !connection->connected()) {
+      connection->probe();
+      continue;
+    }
+    const auto socket = socket_for(connection->remote());
+    if (socket.ok() && !(*socket)->listening) {
+      connection->move_to(**socket);
+    } else {
+      connection->probe();
+    }
+  }
 }
 
 // A connection's turn, unless a limit of bandwidth makes it wait for one.

@@ -63,6 +63,7 @@ class QuicHost final : public Host {
   Result<ReadResult> read(StreamId stream, ByteSpan out) override;
   void finish(StreamId stream) override;
   void reset(StreamId stream) override;
+  void network_changed(const Times& now) override;
   uint64_t step(const Times& now) override;
   std::optional<HostEvent> next_event() override;
   HostStats stats() const override;
@@ -84,6 +85,8 @@ class QuicHost final : public Host {
   Result<QuicSocket*> socket_for(const IpEndpoint& remote);
 
   void start_dials();
+  bool in_use(const QuicSocket& socket) const;
+  void retire_sockets();
   void flush_sockets();
   bool write_connections();
   // Limits of bandwidth: whoever waits has a turn, as far as they allow.

@@ -71,8 +71,8 @@ struct ResourceSettings {
   uint64_t memory_peer = 64 << 20;
 };
 
-// What is reserved for a connection and a stream: the machines' own state and what they typically have in buffers, measured
-// (docs/network.md). Received bytes that the application leaves unread come on top, where the transport tells (Host::buffered).
+// What is reserved for a connection and a stream: estimates of the machines' own state and of what they typically have in
+// buffers. Received bytes that the application leaves unread come on top, bounded by flow control (limits.h).
 inline constexpr uint64_t kConnectionMemory = 96 << 10;
 inline constexpr uint64_t kStreamMemory = 8 << 10;
 

@@ -102,6 +102,7 @@ bool TcpConnection::read_link() {
     const ByteSpan room = ByteSpan(core_.scratch).first(std::min(core_.scratch.size(), budget));
     const Links::ReadResult got = core_.links->read(link_, room);
     core_.spend(Direction::down, got.size);
+    if (got.size > 0 && core_.now.mono_us >= probe_from_us_) probe_us_ = kNever;
     if (got.size < room.size()) readable_ = false;
     if (const Status fed = feed(ByteView(core_.scratch).first(got.size)); !fed.ok()) {
       (void)write_link();  // what says why: GO_AWAY, an alert
@@ -271,6 +272,11 @@ bool TcpConnection::step() {
     }
     next = deadline_us_;
   }
+  if (core_.now.mono_us >= probe_us_) {
+    end(fail(Code::timeout, "nothing was heard from the peer since the network changed"));
+    return false;
+  }
+  next = std::min(next, probe_us_);
   if (yamux_) {
     expire_negotiations();
     next = std::min(next, yamux_->step(core_.now.mono_us));
@@ -281,6 +287,14 @@ bool TcpConnection::step() {
   more = write_link() || more;
   core_.timers.set(timer_, ended() ? kNever : next);
   return more && !ended();
+}
+
+void TcpConnection::probe() {
+  if (stage_ != Stage::open) return;      // handshakes have a deadline of their own
+  (void)yamux_->ping(core_.now.mono_us);  // when there are too many under way, one of those will do
+  probe_us_ = std::min(probe_us_, core_.now.mono_us + kProbeTimeoutUs);
+  probe_from_us_ = core_.now.mono_us + yamux_->rtt_us() / 2;
+  mark_dirty();
 }
 
 void TcpConnection::disconnect(Code reason) {

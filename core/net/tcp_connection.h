@@ -75,6 +75,8 @@ class TcpConnection {
   void finish(TcpStream& stream);
   void reset(TcpStream& stream);
   void disconnect(Code reason);
+  // Asks for a sign of life, for kProbeTimeoutUs.
+  void probe();
   uint64_t dial() const { return dial_.id; }  // 0: it came in
   // Ends a dial whose connection is not made yet.
   void cancel() {
@@ -134,7 +136,9 @@ class TcpConnection {
   bool half_open_ = true;
   bool dirty_ = false;
   TimerEntry timer_;
-  uint64_t deadline_us_;  // of the handshakes
+  uint64_t deadline_us_;        // of the handshakes
+  uint64_t probe_us_ = kNever;  // until then something has to arrive,
+  uint64_t probe_from_us_ = 0;  // that is not what was on its way before
 
   bool readable_ = false;
   bool blocked_ = false;  // the link takes nothing until on_writable()

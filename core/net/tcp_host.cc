@@ -207,6 +207,11 @@ void TcpHost::reset(StreamId stream) {
   if (TcpStream* found = find_stream(stream)) found->connection.reset(*found);
 }
 
+void TcpHost::network_changed(const Times& now) {
+  advance(now);
+  for (const auto& [id, connection] : connections_) connection->probe();
+}
+
 // Limits of bandwidth: whoever waits has a turn, as far as they allow.
 void TcpHost::serve_turns() {
   for (const Direction direction : {Direction::up, Direction::down}) {

@@ -55,6 +55,7 @@ class TcpHost final : public Host, public LinkEvents {
   Result<ReadResult> read(StreamId stream, ByteSpan out) override;
   void finish(StreamId stream) override;
   void reset(StreamId stream) override;
+  void network_changed(const Times& now) override;
   uint64_t step(const Times& now) override;
   std::optional<HostEvent> next_event() override;
   HostStats stats() const override;
