@@ -20,7 +20,7 @@
 
 namespace sereus::node {
 
-// Makes hosts: QUIC over real sockets in the POSIX driver, stream-level links in the simulator.
+// Makes hosts: over real sockets in the POSIX driver, over simulated ones or stream-level links in the simulator.
 class HostFactory {
  public:
   virtual ~HostFactory() = default;
