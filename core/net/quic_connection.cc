@@ -16,35 +16,6 @@ namespace {
 constexpr size_t kFirstCidLength =
     18;  // the client's first choice for the server; at least 8 (RFC 9000 7.2), unguessable
 
-std::string tls_alert_name(uint64_t alert) {
-  switch (alert) {
-    case 40:
-      return "handshake_failure";
-    case 42:
-      return "bad_certificate";
-    case 43:
-      return "unsupported_certificate";
-    case 45:
-      return "certificate_expired";
-    case 46:
-      return "certificate_unknown";
-    case 47:
-      return "illegal_parameter";
-    case 48:
-      return "unknown_ca";
-    case 51:
-      return "decrypt_error";
-    case 109:
-      return "missing_extension";
-    case 116:
-      return "certificate_required";
-    case 120:
-      return "no_application_protocol";
-    default:
-      return "alert " + std::to_string(alert);
-  }
-}
-
 }  // namespace
 
 uint64_t close_code_of(Code reason) {
@@ -66,6 +37,7 @@ QuicConnection::QuicConnection(QuicCore& core, ConnectionId id, QuicSocket& sock
   timer_.order = id;
   ++(server_ ? core_.half_open : core_.dialing);
   ngtcp2_ccerr_default(&close_error_);
+  unpaid_window_ = connection_window();
 }
 
 QuicConnection::~QuicConnection() {
@@ -78,6 +50,14 @@ QuicConnection::~QuicConnection() {
   if (conn_ != nullptr) ngtcp2_conn_del(conn_);
 }
 
+// With a limit of bandwidth a quarter of a second's worth: more would come in at once before the limit is felt.
+uint64_t QuicConnection::connection_window() const {
+  const uint64_t whole = core_.settings.connection_window;
+  if (!core_.limited(Direction::down)) return whole;
+  const uint64_t rate = core_.settings.bandwidth->rate(TransportKind::quic, Direction::down);
+  return std::min(whole, std::max(rate / 4, kLimitedWindowMin));
+}
+
 ngtcp2_settings QuicConnection::settings() const {
   ngtcp2_settings out;
   ngtcp2_settings_default(&out);
@@ -87,7 +67,7 @@ ngtcp2_settings QuicConnection::settings() const {
   out.rand_ctx.native_handle = &core_.random;
   out.handshake_timeout = core_.settings.handshake_timeout_us * NGTCP2_MICROSECONDS;
   out.max_stream_window = std::max(kStreamWindowMax, core_.settings.stream_window);
-  out.max_window = core_.settings.connection_window;
+  out.max_window = connection_window();
   return out;
 }
 
@@ -96,7 +76,7 @@ ngtcp2_transport_params QuicConnection::transport_params() const {
   ngtcp2_transport_params_default(&out);
   out.initial_max_stream_data_bidi_local = core_.settings.stream_window;
   out.initial_max_stream_data_bidi_remote = core_.settings.stream_window;
-  out.initial_max_data = core_.settings.connection_window;
+  out.initial_max_data = connection_window();
   out.initial_max_streams_bidi = kIncomingStreamsMax;
   out.initial_max_streams_uni = 0;  // libp2p has none
   out.max_idle_timeout = core_.settings.idle_timeout_us * NGTCP2_MICROSECONDS;
@@ -280,6 +260,12 @@ void QuicConnection::disconnect(Code reason) {
   if (ended_) return;
   ngtcp2_ccerr_set_application_error(&close_error_, close_code_of(reason), nullptr, 0);
   end({reason, reason == Code::ok ? "" : "closed here"}, Farewell::close_packet);
+}
+
+void QuicConnection::cancel() {
+  if (ended_ || connected_ || server_) return;
+  ngtcp2_ccerr_set_application_error(&close_error_, close_code_of(Code::cancelled), nullptr, 0);
+  end(fail(Code::cancelled, "the dial was cancelled"), Farewell::close_packet);
 }
 
 void QuicConnection::unreachable() {

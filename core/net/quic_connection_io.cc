@@ -55,19 +55,19 @@ void QuicConnection::update_timer() {
   core_.timers.set(timer_, deadline);
 }
 
-bool QuicConnection::write() {
+bool QuicConnection::write(size_t budget) {
   dirty_ = false;
   if (ended_) return false;
   const ngtcp2_tstamp now = core_.timestamp();
   bool more = false;
-  for (size_t i = 0; i < kQuicBatchesPerStep && !socket_->blocked; ++i) {
+  for (size_t i = 0; i < kQuicBatchesPerStep && !socket_->blocked && budget > 0; ++i) {
     ngtcp2_path_storage path;
     ngtcp2_path_storage_zero(&path);
     ngtcp2_pkt_info info{};
     size_t segment = 0;
     // The quantum is what congestion control lets out in one burst; at least one packet has to fit.
     const size_t quantum = std::max(ngtcp2_conn_get_send_quantum(conn_), kQuicSegmentMax);
-    const size_t size = std::min(core_.batch.size(), quantum);
+    const size_t size = std::min({core_.batch.size(), quantum, std::max(budget, kQuicSegmentMax)});
 #if NGTCP2_VERSION_NUM >= 0x010f00
     const ngtcp2_ssize written = ngtcp2_conn_write_aggregate_pkt(conn_, &path.path, &info, core_.batch.data(), size,
                                                                  &segment, write_packet_callback, now);
@@ -83,6 +83,7 @@ bool QuicConnection::write() {
     }
     more = written > 0;
     if (written == 0) break;
+    budget -= std::min(budget, static_cast<size_t>(written));
     core_.send(*socket_, QuicPath::endpoint(path.path.remote), static_cast<Ecn>(info.ecn & NGTCP2_ECN_MASK),
                ByteView(core_.batch).first(static_cast<size_t>(written)), segment);
     // Streams take turns by batches: a small message waits for at most one batch of a large transfer.

@@ -6,10 +6,13 @@
 
 #include "core/crypto/hash.h"
 #include "core/net/listen_address.h"
+#include "core/net/transport_address.h"
 #include "core/net/wolfssl_scope.h"
 
 namespace sereus::net {
 namespace {
+
+constexpr std::string_view kForm = "/ip4|ip6/.../udp/.../quic-v1";
 
 bool is_loopback(const IpEndpoint& endpoint) {
   if (!endpoint.is_v6) return endpoint.address[0] == 127;
@@ -46,7 +49,7 @@ Result<std::unique_ptr<QuicHost>> QuicHost::create(const crypto::KeyPair& device
     identity = &fresh;
   }
   const WolfsslScope scope(random, 0);
-  SEREUS_ASSIGN(host->core_.tls, TlsContext::create(*identity));
+  SEREUS_ASSIGN(host->core_.tls, make_quic_tls_context(*identity));
   return host;
 }
 
@@ -100,13 +103,9 @@ Result<QuicSocket*> QuicHost::socket_for(const IpEndpoint& remote) {
 
 Status QuicHost::listen(std::string_view multiaddr) {
   if (core_.closed) return fail(Code::closed, "the host is closed");
-  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
-  const auto endpoint = address.quic_endpoint();
-  if (!endpoint) return fail(Code::unsupported, "only /ip4|ip6/.../udp/.../quic-v1 can be listened on");
-  if (const auto peer = address.peer_id(); peer && *peer != peer_id_) {
-    return fail(Code::invalid, "the address names another peer");
-  }
-  SEREUS_ASSIGN(QuicSocket * socket, bind(*endpoint, true));
+  SEREUS_ASSIGN(const Multiaddr address, parse_listen_address(multiaddr, peer_id_));
+  SEREUS_ASSIGN(const IpEndpoint endpoint, listen_endpoint(address.quic_endpoint(), kForm));
+  SEREUS_ASSIGN(QuicSocket * socket, bind(endpoint, true));
   core_.log(LogLevel::info, "listening on " + to_string(socket->local));
   return {};
 }
@@ -129,17 +128,11 @@ void QuicHost::set_protocols(std::vector<std::string> protocols) { core_.protoco
 
 Result<uint64_t> QuicHost::dial(std::string_view multiaddr, const PeerId& peer) {
   if (core_.closed) return fail(Code::closed, "the host is closed");
-  if (peer.empty()) return fail(Code::invalid, "no peer to dial");
-  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
-  const auto endpoint = address.quic_endpoint();
-  if (!endpoint) return fail(Code::unsupported, "only /ip4|ip6/.../udp/.../quic-v1 can be dialed");
-  if (endpoint->port == 0) return fail(Code::invalid, "the address has no port");
-  if (const auto named = address.peer_id(); named && *named != peer) {
-    return fail(Code::invalid, "the address names another peer");
-  }
+  SEREUS_ASSIGN(const Multiaddr address, parse_dial_address(multiaddr, peer));
+  SEREUS_ASSIGN(const IpEndpoint endpoint, dial_endpoint(address.quic_endpoint(), kForm));
   if (pending_dials_.size() + core_.dialing >= kDialsMax) return fail(Code::again, "too many dials under way");
   // The connection begins in step(), which knows the time.
-  pending_dials_.push_back({++last_dial_, *endpoint, peer});
+  pending_dials_.push_back({++last_dial_, endpoint, peer});
   return last_dial_;
 }
 
@@ -164,6 +157,19 @@ void QuicHost::start_dials() {
       continue;
     }
     connections_.emplace(id, std::move(connection).value());
+  }
+}
+
+void QuicHost::cancel_dial(uint64_t dial) {
+  const auto pending =
+      std::find_if(pending_dials_.begin(), pending_dials_.end(), [dial](const PendingDial& d) { return d.id == dial; });
+  if (pending != pending_dials_.end()) {
+    pending_dials_.erase(pending);
+    core_.events.emplace_back(DialFailed{dial, fail(Code::cancelled, "the dial was cancelled")});
+    return;
+  }
+  for (const auto& [id, connection] : connections_) {
+    if (connection->dial() == dial) return connection->cancel();
   }
 }
 
@@ -204,6 +210,7 @@ void QuicHost::on_datagram(SocketId socket_id, const IpEndpoint& /*local*/, cons
   // The path's local end is the bound address, also where the system knows better: Datagrams::send() cannot choose one.
   QuicSocket* socket = find_socket(socket_id);
   core_.stats.bytes_received += datagram.size();
+  const uint64_t stream_bytes = core_.stream_bytes;
   if (socket == nullptr || datagram.empty() || core_.closed || core_.events.size() >= kEventsMax) return;
   const WolfsslScope scope(core_.random, core_.now.wall_us);
   ngtcp2_version_cid header{};
@@ -220,6 +227,9 @@ void QuicHost::on_datagram(SocketId socket_id, const IpEndpoint& /*local*/, cons
   }
   if (QuicConnection* connection = find_connection(known->second)) {
     connection->read(*socket, remote, ecn, datagram);
+    // What it carried for streams was paid for with the window; the rest, and what came again, is paid for here.
+    core_.spend(Direction::down,
+                datagram.size() - std::min<size_t>(core_.stream_bytes - stream_bytes, datagram.size()));
   } else if (const auto it = lingering_.find(known->second); it != lingering_.end()) {
     on_lingering(it->second);
   }
@@ -267,6 +277,51 @@ void QuicHost::forget_lingering(ConnectionId id) {
   lingering_.erase(it);
 }
 
+// A connection's turn, unless a limit of bandwidth makes it wait for one.
+bool QuicHost::write(QuicConnection& connection) {
+  if (!core_.limited(Direction::up)) return connection.write();
+  if (core_.waiting_up.empty() && core_.budget(Direction::up) > 0) {
+    if (!connection.write(kQuicTurnBytes) || connection.ended()) return false;
+  }
+  if (!std::exchange(connection.waits_up, true)) core_.waiting_up.push_back(connection.id());
+  connection.park();
+  return false;
+}
+
+void QuicHost::serve_waiting() {
+  for (size_t left = core_.waiting_up.size(); left > 0 && core_.budget(Direction::up) > 0; --left) {
+    const ConnectionId id = core_.waiting_up.front();
+    core_.waiting_up.pop_front();
+    QuicConnection* connection = find_connection(id);
+    if (connection == nullptr) continue;
+    connection->waits_up = false;
+    const bool more = !connection->ended() && !connection->socket().blocked && connection->write(kQuicTurnBytes);
+    if (more && !connection->ended()) {
+      connection->waits_up = true;
+      core_.waiting_up.push_back(id);
+    } else if (connection->ended() || connection->socket().blocked) {
+      connection->mark_dirty();
+    }
+  }
+  for (size_t left = core_.waiting_down.size(); left > 0; --left) {
+    const size_t budget = core_.budget(Direction::down);
+    if (budget == 0) break;
+    const ConnectionId id = core_.waiting_down.front();
+    core_.waiting_down.pop_front();
+    QuicConnection* connection = find_connection(id);
+    if (connection == nullptr || connection->ended()) continue;
+    connection->waits_down = connection->open_window(std::min(budget, kQuicTurnBytes));
+    if (connection->waits_down) core_.waiting_down.push_back(id);
+  }
+}
+
+uint64_t QuicHost::next_turn() const {
+  uint64_t next = kNever;
+  if (!core_.waiting_up.empty()) next = core_.budget_at(Direction::up);
+  if (!core_.waiting_down.empty()) next = std::min(next, core_.budget_at(Direction::down));
+  return next;
+}
+
 // Gives every connection that may have something to send its share. True when some have more and could go on.
 bool QuicHost::write_connections() {
   bool more = false;
@@ -275,7 +330,7 @@ bool QuicHost::write_connections() {
   for (const ConnectionId id : round) {
     QuicConnection* connection = find_connection(id);
     if (connection == nullptr) continue;
-    if (!connection->ended() && connection->write()) again.push_back(id);
+    if (!connection->ended() && write(*connection)) again.push_back(id);
     if (connection->ended()) {
       remove(id);
     } else if (connection->socket().blocked) {
@@ -301,12 +356,14 @@ uint64_t QuicHost::step(const Times& now) {
     core_.timers.remove(*core_.timers.front());
     connection->on_timer();
   }
+  serve_waiting();
   const bool more = write_connections();
   while (!lingering_ends_.empty() && lingering_ends_.begin()->first <= core_.now.mono_us) {
     forget_lingering(lingering_ends_.begin()->second);
   }
   if (more) return core_.now.mono_us;
-  return std::min(core_.timers.next_us(), lingering_ends_.empty() ? kNever : lingering_ends_.begin()->first);
+  const uint64_t lingering_us = lingering_ends_.empty() ? kNever : lingering_ends_.begin()->first;
+  return std::min({core_.timers.next_us(), lingering_us, next_turn()});
 }
 
 std::optional<HostEvent> QuicHost::next_event() {

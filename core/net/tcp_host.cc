@@ -5,13 +5,47 @@
 
 #include "core/net/listen_address.h"
 #include "core/net/multiaddr.h"
+#include "core/net/tls_channel.h"
+#include "core/net/transport_address.h"
+#include "core/net/wolfssl_scope.h"
 
 namespace sereus::net {
+namespace {
+
+constexpr std::string_view kForm = "/ip4|ip6/.../tcp/...";
+
+}  // namespace
+
+std::string_view protocol_of(TcpSecurity security) {
+  switch (security) {
+    case TcpSecurity::tls:
+      return kTlsProtocol;
+    case TcpSecurity::noise:
+      return kNoiseProtocol;
+  }
+  return {};
+}
 
 TcpHost::TcpHost(const crypto::KeyPair& device, Random& random, Logger* logger, const TcpSettings& settings)
-
     : core_(device, random, logger), peer_id_(PeerId::from_device_key(device.device_key())) {
   core_.settings = settings;
+  for (const TcpSecurity security : settings.security) core_.security.emplace_back(protocol_of(security));
+}
+
+Result<std::unique_ptr<TcpHost>> TcpHost::create(const crypto::KeyPair& device, Random& random, Logger* logger,
+                                                 const TcpSettings& settings, const TlsIdentity* identity) {
+  const auto& security = settings.security;
+  if (security.empty()) return fail(Code::invalid, "no security protocol is allowed");
+  std::unique_ptr<TcpHost> host(new TcpHost(device, random, logger, settings));
+  if (std::find(security.begin(), security.end(), TcpSecurity::tls) == security.end()) return host;
+  TlsIdentity fresh;
+  if (identity == nullptr) {
+    SEREUS_ASSIGN(fresh, make_tls_identity(device, random));
+    identity = &fresh;
+  }
+  const WolfsslScope scope(random, 0);
+  SEREUS_ASSIGN(host->core_.tls, TlsContext::create(*identity));
+  return host;
 }
 
 TcpHost::~TcpHost() {
@@ -39,9 +73,10 @@ TcpStream* TcpHost::find_stream(StreamId id) {
   return at == core_.streams.end() ? nullptr : at->second;
 }
 
-TcpConnection& TcpHost::add(LinkId link, const IpEndpoint& remote, TcpConnection::Dial dial) {
+TcpConnection& TcpHost::add(LinkId link, const IpEndpoint& remote, TcpConnection::Dial dial,
+                            std::vector<std::unique_ptr<Channel>> outer) {
   const ConnectionId id = ++last_connection_;
-  auto made = std::make_unique<TcpConnection>(core_, id, link, remote, std::move(dial));
+  auto made = std::make_unique<TcpConnection>(core_, id, link, remote, std::move(dial), std::move(outer));
   TcpConnection& connection = *made;
   connections_.emplace(id, std::move(made));
   by_link_.emplace(link, id);
@@ -52,12 +87,15 @@ TcpConnection& TcpHost::add(LinkId link, const IpEndpoint& remote, TcpConnection
 
 void TcpHost::on_accepted(ListenerId /*listener*/, LinkId link, const IpEndpoint& /*local*/, const IpEndpoint& remote) {
   // Who is turned away here has cost a descriptor for a moment and nothing else.
-  if (closed_ || connections_.size() >= core_.settings.connections_max ||
-      core_.half_open >= core_.settings.half_open_max) {
+  AcceptGate* gate = core_.settings.gate;
+  const bool full =
+      connections_.size() >= core_.settings.connections_max || core_.half_open >= core_.settings.half_open_max;
+  if (full && gate != nullptr) gate->on_half_open_refused(TransportKind::tcp, remote, core_.now);
+  if (closed_ || full || (gate != nullptr && !gate->admit(TransportKind::tcp, remote, core_.now))) {
     core_.links->close(link);
     return;
   }
-  add(link, remote, {});
+  add(link, remote, {}, {});
 }
 
 void TcpHost::on_connected(LinkId link, const IpEndpoint& /*local*/) {
@@ -80,14 +118,10 @@ void TcpHost::on_closed(LinkId link, const Error& reason) {
 
 Status TcpHost::listen(std::string_view multiaddr) {
   if (closed_) return fail(Code::closed, "the host is closed");
-  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
-  const auto endpoint = address.tcp_endpoint();
-  if (!endpoint) return fail(Code::unsupported, "only /ip4|ip6/.../tcp/... can be listened on");
-  if (const auto peer = address.peer_id(); peer && *peer != peer_id_) {
-    return fail(Code::invalid, "the address names another peer");
-  }
+  SEREUS_ASSIGN(const Multiaddr address, parse_listen_address(multiaddr, peer_id_));
+  SEREUS_ASSIGN(const IpEndpoint endpoint, listen_endpoint(address.tcp_endpoint(), kForm));
   if (listeners_.size() >= kTcpListenersMax) return fail(Code::too_large, "too many sockets");
-  SEREUS_ASSIGN(const Links::Listening listening, core_.links->listen(*endpoint));
+  SEREUS_ASSIGN(const Links::Listening listening, core_.links->listen(endpoint));
   listeners_.push_back({listening.listener, listening.local});
   return {};
 }
@@ -104,17 +138,11 @@ std::vector<std::string> TcpHost::listen_addresses() const {
 
 Result<uint64_t> TcpHost::dial(std::string_view multiaddr, const PeerId& peer) {
   if (closed_) return fail(Code::closed, "the host is closed");
-  if (peer.empty()) return fail(Code::invalid, "no peer to dial");
-  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
-  const auto endpoint = address.tcp_endpoint();
-  if (!endpoint) return fail(Code::unsupported, "only /ip4|ip6/.../tcp/... can be dialed");
-  if (endpoint->port == 0) return fail(Code::invalid, "the address has no port");
-  if (const auto named = address.peer_id(); named && *named != peer) {
-    return fail(Code::invalid, "the address names another peer");
-  }
+  SEREUS_ASSIGN(const Multiaddr address, parse_dial_address(multiaddr, peer));
+  SEREUS_ASSIGN(const IpEndpoint endpoint, dial_endpoint(address.tcp_endpoint(), kForm));
   if (pending_dials_.size() + core_.half_open >= kDialsMax) return fail(Code::again, "too many dials under way");
   // The connection begins in step(), which knows the time.
-  pending_dials_.push_back({++last_dial_, *endpoint, peer});
+  pending_dials_.push_back({++last_dial_, endpoint, peer});
   return last_dial_;
 }
 
@@ -129,11 +157,24 @@ void TcpHost::start_dials() {
       core_.events.emplace_back(DialFailed{dial.id, link.error()});
       continue;
     }
-    add(*link, dial.remote, {dial.id, dial.peer});
+    add(*link, dial.remote, {dial.id, dial.peer}, {});
   }
 }
 
 // ---- The application ------------------------------------------------------------------------------------------------
+
+void TcpHost::cancel_dial(uint64_t dial) {
+  const auto pending =
+      std::find_if(pending_dials_.begin(), pending_dials_.end(), [dial](const PendingDial& d) { return d.id == dial; });
+  if (pending != pending_dials_.end()) {
+    pending_dials_.erase(pending);
+    core_.events.emplace_back(DialFailed{dial, fail(Code::cancelled, "the dial was cancelled")});
+    return;
+  }
+  for (const auto& [id, connection] : connections_) {
+    if (connection->dial() == dial) return connection->cancel();
+  }
+}
 
 void TcpHost::disconnect(ConnectionId connection, Code reason) {
   if (TcpConnection* found = find(connection)) found->disconnect(reason);
@@ -166,9 +207,31 @@ void TcpHost::reset(StreamId stream) {
   if (TcpStream* found = find_stream(stream)) found->connection.reset(*found);
 }
 
+// Limits of bandwidth: whoever waits has a turn, as far as they allow.
+void TcpHost::serve_turns() {
+  for (const Direction direction : {Direction::up, Direction::down}) {
+    std::deque<ConnectionId>& turns = core_.turns[static_cast<size_t>(direction)];
+    for (size_t left = turns.size(); left > 0 && core_.budget(direction) > 0; --left) {
+      TcpConnection* connection = find(turns.front());
+      turns.pop_front();
+      if (connection != nullptr && connection->take_turn(direction)) connection->mark_dirty();
+    }
+  }
+}
+
+uint64_t TcpHost::next_turn() const {
+  uint64_t next = kNever;
+  for (const Direction direction : {Direction::up, Direction::down}) {
+    if (core_.turns[static_cast<size_t>(direction)].empty()) continue;
+    next = std::min(next, core_.budget_at(direction));
+  }
+  return next;
+}
+
 uint64_t TcpHost::step(const Times& now) {
   advance(now);
   if (!closed_) start_dials();
+  serve_turns();
   while (core_.timers.next_us() <= core_.now.mono_us) {
     TcpConnection* connection = find(core_.timers.front()->order);
     core_.timers.remove(*core_.timers.front());
@@ -184,7 +247,7 @@ uint64_t TcpHost::step(const Times& now) {
     connections_.erase(id);
   }
   for (const ConnectionId id : again) find(id)->mark_dirty();
-  return again.empty() ? core_.timers.next_us() : core_.now.mono_us;
+  return again.empty() ? std::min(core_.timers.next_us(), next_turn()) : core_.now.mono_us;
 }
 
 std::optional<HostEvent> TcpHost::next_event() {

@@ -1,4 +1,4 @@
-// A libp2p host over TCP with Noise and yamux (tcp_connection.h). See host.h for what applications use; the driver calls
+// A libp2p host over TCP with a secure channel and yamux (tcp_connection.h). See host.h for what applications use; the driver calls
 // LinkEvents, and step() after them, after calls that have something to send, and at the time it returned.
 //
 // Bounds: limits.h. A connection holds at most kYamuxReceivedMax bytes received and not read, what yamux takes to be sent, and
@@ -20,7 +20,11 @@ namespace sereus::net {
 class TcpHost final : public Host, public LinkEvents {
  public:
   // `device` proves the host's PeerID. `random` and the logger (which may be null) must outlive the host.
-  TcpHost(const crypto::KeyPair& device, Random& random, Logger* logger, const TcpSettings& settings = {});
+  // `identity` replaces the fresh certificate (tests present wrong ones). Code::invalid without any security, Code::internal
+  // when the certificate or wolfSSL fails.
+  static Result<std::unique_ptr<TcpHost>> create(const crypto::KeyPair& device, Random& random, Logger* logger,
+                                                 const TcpSettings& settings = {},
+                                                 const TlsIdentity* identity = nullptr);
   ~TcpHost() override;
 
   // --- for the driver
@@ -41,8 +45,10 @@ class TcpHost final : public Host, public LinkEvents {
   PeerId peer_id() const override { return peer_id_; }
   Status listen(std::string_view multiaddr) override;
   std::vector<std::string> listen_addresses() const override;
+  void set_clock_suspect(bool suspect) override { core_.settings.clock_suspect = suspect; }
   void set_protocols(std::vector<std::string> protocols) override { core_.protocols = std::move(protocols); }
   Result<uint64_t> dial(std::string_view multiaddr, const PeerId& peer) override;
+  void cancel_dial(uint64_t dial) override;
   void disconnect(ConnectionId connection, Code reason) override;
   Result<StreamId> open_stream(ConnectionId connection, std::string_view protocol) override;
   Result<size_t> write(StreamId stream, ByteView data) override;
@@ -55,6 +61,8 @@ class TcpHost final : public Host, public LinkEvents {
   void close(const Times& now) override;
 
  private:
+  TcpHost(const crypto::KeyPair& device, Random& random, Logger* logger, const TcpSettings& settings);
+
   struct Listener {
     ListenerId id = 0;
     IpEndpoint local;
@@ -67,10 +75,13 @@ class TcpHost final : public Host, public LinkEvents {
 
   void advance(const Times& now);
   void start_dials();
+  void serve_turns();
+  uint64_t next_turn() const;
   TcpConnection* of_link(LinkId link);
   TcpConnection* find(ConnectionId id);
   TcpStream* find_stream(StreamId id);
-  TcpConnection& add(LinkId link, const IpEndpoint& remote, TcpConnection::Dial dial);
+  TcpConnection& add(LinkId link, const IpEndpoint& remote, TcpConnection::Dial dial,
+                     std::vector<std::unique_ptr<Channel>> outer);
 
   TcpCore core_;
   PeerId peer_id_;

@@ -46,6 +46,7 @@ class LinkWorld {
     std::deque<net::HostEvent> events;
     uint64_t wake_us = 0;
     bool frozen = false;  // does not step
+    bool drained = true;  // its application takes events
   };
 
   explicit LinkWorld(uint64_t seed) : seed_(seed), random_(seed) {}
@@ -53,12 +54,12 @@ class LinkWorld {
     for (auto& node : nodes) node->host.reset();
   }
 
-  Node& add(const net::TcpSettings& settings = {}) {
+  Node& add(const net::TcpSettings& settings = {}, const net::TlsIdentity* identity = nullptr) {
     auto node = std::make_unique<Node>();
     node->links = std::make_unique<SimLinks>(*this, nodes.size());
     node->random = std::make_unique<SeededRandom>(seed_ * 1000 + nodes.size() + 1);
     const auto key = NetWorld::key(static_cast<uint8_t>(nodes.size() + 1));
-    node->host = std::make_unique<net::TcpHost>(key, *node->random, nullptr, settings);
+    node->host = net::TcpHost::create(key, *node->random, nullptr, settings, identity).value();
     node->host->set_links(*node->links);
     nodes.push_back(std::move(node));
     return *nodes.back();
@@ -69,7 +70,9 @@ class LinkWorld {
   void step(Node& node) {
     if (node.frozen) return;
     node.wake_us = node.host->step(now());
-    while (auto event = node.host->next_event()) {
+    while (node.drained) {
+      auto event = node.host->next_event();
+      if (!event) break;
       if (on_event) on_event(node, *event);
       node.events.push_back(std::move(*event));
     }
@@ -115,6 +118,7 @@ class LinkWorld {
   uint64_t now_us = 1'000'000;
   std::vector<std::unique_ptr<Node>> nodes;
   std::function<void(Node&, const net::HostEvent&)> on_event;
+  std::function<void(LinkId, ByteView)> trace;  // of what a link sends
 
  private:
   friend class SimLinks;
@@ -158,6 +162,7 @@ class LinkWorld {
       spoil.reset();
     }
     at->second.sent += taken;
+    if (trace && taken > 0) trace(id, sent);
     // In pieces, one behind the other.
     for (size_t begin = 0; begin < sent.size();) {
       const size_t size = std::min<size_t>(sent.size() - begin, 1 + random_.below(30'000));
