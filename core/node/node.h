@@ -20,7 +20,7 @@
 
 namespace sereus::node {
 
-// Makes what swarms are made of: all transports over real sockets in the POSIX driver, simulated ones in the simulator.
+// Makes what swarms are made of: transports over real sockets in the POSIX driver, over simulated ones in the simulator.
 class HostFactory {
  public:
   virtual ~HostFactory() = default;
