@@ -14,7 +14,12 @@ namespace sereus::net {
 
 class Channel {
  public:
-  enum class State : uint8_t { handshaking, established, failed };
+  enum class State : uint8_t {
+    handshaking,
+    established,
+    ended,  // the peer said goodbye (close_notify, a close frame); what it sends after that is dropped
+    failed,
+  };
   virtual ~Channel() = default;
 
   // Appends what the stage says of its own (an initiator's first message). Once, before anything else.

@@ -120,6 +120,18 @@ inline constexpr size_t kTcpProduceBytes = 64 << 10;  // sealed at once: about o
 inline constexpr size_t kTcpWritesPerStep = 8;
 inline constexpr size_t kTcpListenersMax = 64;
 
+// --- WebSocket ------------------------------------------------------------------------------------------------------
+
+inline constexpr size_t kHttpHeadMax =
+    8192;  // request or status line with all fields; as nginx and others, less cookies
+inline constexpr size_t kHttpFieldsMax = 64;  // a browser behind two proxies sends about 25
+inline constexpr size_t kWebSocketOriginsMax = 64;
+inline constexpr size_t kWebSocketFrameSendMax = 128 << 10;  // what a connection seals at once is one frame
+inline constexpr size_t kWebSocketControlMax = 125;          // RFC 6455 section 5.5
+// Frames that carry nothing: pings (which are answered), pongs, empty fragments. Keep-alives come every few seconds.
+inline constexpr uint64_t kWebSocketIdleBurst = 64;
+inline constexpr uint64_t kWebSocketIdlePerSecond = 8;
+
 // --- QUIC: packets ------------------------------------------------------------------------------------------------
 
 inline constexpr size_t kQuicCidLength = 8;       // ours: random, 2^64 of them
