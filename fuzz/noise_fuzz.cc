@@ -51,8 +51,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   CountingRandom random;
   Bytes first, second, third, rest;
-  NoiseChannel initiator = NoiseChannel::initiator(identity(1), {PeerId(), {"/yamux/1.0.0"}}, random, first);
-  NoiseChannel responder = NoiseChannel::responder(identity(2), {PeerId(), {"/yamux/1.0.0"}}, random);
+  NoiseChannel initiator(NoiseRole::initiator, identity(1), {PeerId(), {"/yamux/1.0.0"}}, random);
+  NoiseChannel responder(NoiseRole::responder, identity(2), {PeerId(), {"/yamux/1.0.0"}}, random);
+  SEREUS_ASSERT(initiator.start(first).ok());
   if (mode % 4 == 0) {
     feed_in_parts(responder, input, step, second);
     SEREUS_ASSERT(responder.state() != NoiseChannel::State::established);

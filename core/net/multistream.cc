@@ -1,6 +1,7 @@
 #include "core/net/multistream.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/codec/varint.h"
 #include "core/net/limits.h"
@@ -31,6 +32,12 @@ Multistream Multistream::initiator(std::string_view protocol, Bytes& out) {
   machine.protocol_ = protocol;
   append_line(out, kHeader);
   append_line(out, protocol);
+  return machine;
+}
+
+Multistream Multistream::initiator(std::span<const std::string> protocols, Bytes& out) {
+  Multistream machine = initiator(protocols.front(), out);
+  machine.others_.assign(protocols.rbegin(), protocols.rend() - 1);
   return machine;
 }
 
@@ -81,8 +88,14 @@ void Multistream::on_line(std::string_view line, std::span<const std::string> su
   if (initiator_) {
     if (line == protocol_) {
       state_ = State::agreed;
+    } else if (line != kNotAvailable) {
+      state_ = State::failed;
+    } else if (others_.empty()) {
+      state_ = State::refused;
     } else {
-      state_ = line == kNotAvailable ? State::refused : State::failed;
+      protocol_ = std::move(others_.back());
+      others_.pop_back();
+      append_line(out, protocol_);
     }
     return;
   }

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/bytes.h"
 #include "core/base/error.h"
@@ -23,6 +24,9 @@ class Multistream {
   // Proposes `protocol` at once, header and proposal together: what the application writes may follow without waiting
   // (lazy negotiation). Appends to `out`.
   static Multistream initiator(std::string_view protocol, Bytes& out);
+  // Proposes the first of `protocols`, and when it is refused the next: nothing may follow before the agreement.
+  // Precondition: not empty.
+  static Multistream initiator(std::span<const std::string> protocols, Bytes& out);
   // Waits for proposals; answers with the first that is in `supported`.
   static Multistream responder();
 
@@ -31,6 +35,7 @@ class Multistream {
   size_t feed(ByteView in, std::span<const std::string> supported, Bytes& out);
 
   State state() const { return state_; }
+  // Agreed on; before that, what was proposed last.
   const std::string& protocol() const { return protocol_; }
 
  private:
@@ -41,6 +46,7 @@ class Multistream {
   bool header_seen_ = false;
   size_t proposals_ = 0;
   std::string protocol_;
+  std::vector<std::string> others_;  // to be proposed when protocol_ is refused, the last one first
   Bytes pending_;  // of the line that is under way: its length and so much of its text, at most kMultistreamLineMax + 2
 };
 

@@ -39,15 +39,9 @@ NoiseChannel::NoiseChannel(NoiseRole role, const NoiseIdentity& identity, NoiseO
   handshake_.emplace(role, ByteView(), identity.static_pair, crypto::X25519Pair::generate(random));
 }
 
-NoiseChannel NoiseChannel::initiator(const NoiseIdentity& identity, NoiseOptions options, Random& random, Bytes& out) {
-  NoiseChannel channel(NoiseRole::initiator, identity, std::move(options), random);
-  const Status sent = channel.send_handshake(out);
-  SEREUS_ASSERT(sent.ok());  // nothing of the peer's is in message 1
-  return channel;
-}
-
-NoiseChannel NoiseChannel::responder(const NoiseIdentity& identity, NoiseOptions options, Random& random) {
-  return {NoiseRole::responder, identity, std::move(options), random};
+Status NoiseChannel::start(Bytes& out) {
+  if (role_ == NoiseRole::responder) return {};
+  return send_handshake(out);
 }
 
 Error NoiseChannel::give_up(Error error) {

@@ -13,6 +13,7 @@
 #include "core/base/result.h"
 #include "core/crypto/sign.h"
 #include "core/crypto/x25519.h"
+#include "core/net/channel.h"
 #include "core/net/noise_handshake.h"
 #include "core/net/noise_payload.h"
 #include "core/net/peer_id.h"
@@ -38,36 +39,33 @@ struct NoiseOptions {
   std::vector<std::string> muxers;
 };
 
-class NoiseChannel {
+class NoiseChannel final : public SecureChannel {
  public:
-  enum class State : uint8_t { handshaking, established, failed };
+  // `identity` must outlive the handshake; `random` is used here only.
+  NoiseChannel(NoiseRole role, const NoiseIdentity& identity, NoiseOptions options, Random& random);
 
-  // The dialing side; appends its first message to `out`. `identity` must outlive the handshake.
-  static NoiseChannel initiator(const NoiseIdentity& identity, NoiseOptions options, Random& random, Bytes& out);
-  static NoiseChannel responder(const NoiseIdentity& identity, NoiseOptions options, Random& random);
+  Status start(Bytes& out) override;
 
   // Takes received bytes, all of them. Answers of the handshake are appended to `out`, decrypted bytes to `plain`; `plain`
   // grows by no more than was fed and held. After an error the channel is over and its keys are wiped; the same error comes
   // back from then on.
   // Errors: malformed, too_large, bad_signature (does not authenticate, or a forged identity), denied (another peer than
   // expected), protocol (key of small order), unsupported (key type, no muxer in common), closed (nonces used up).
-  Status feed(ByteView in, Bytes& out, Bytes& plain);
+  Status feed(ByteView in, Bytes& out, Bytes& plain) override;
 
   // Encrypts, in frames as large as they may be, and appends to `out`. Code::again before the channel is established.
-  Status seal(ByteView plaintext, Bytes& out);
+  Status seal(ByteView plaintext, Bytes& out) override;
 
-  State state() const { return state_; }
+  State state() const override { return state_; }
   // Proved by the handshake. Precondition of these: established.
-  const PeerId& peer() const { return peer_; }
-  const std::string& muxer() const { return muxer_; }  // empty: to be negotiated by multistream-select
+  const PeerId& peer() const override { return peer_; }
+  const std::string& muxer() const override { return muxer_; }
   const Hash& handshake_hash() const { return hash_; }
 
   // For tests: 2^64 messages cannot be waited for.
   void set_ciphers_for_tests(NoiseCiphers ciphers) { ciphers_.emplace(std::move(ciphers)); }
 
  private:
-  NoiseChannel(NoiseRole role, const NoiseIdentity& identity, NoiseOptions options, Random& random);
-
   Status take_frame(ByteView frame, Bytes& out, Bytes& plain);
   Status on_handshake(ByteView message, Bytes& out);
   Status on_payload(ByteView payload);

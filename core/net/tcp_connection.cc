@@ -8,23 +8,24 @@
 namespace sereus::net {
 namespace {
 
-const std::array<std::string, 1> kSecurityProtocols{std::string(kNoiseProtocol)};
 const std::array<std::string, 1> kMuxers{std::string(kYamuxProtocol)};
 
 }  // namespace
 
-TcpConnection::TcpConnection(TcpCore& core, ConnectionId id, LinkId link, const IpEndpoint& remote, Dial dial)
+TcpConnection::TcpConnection(TcpCore& core, ConnectionId id, LinkId link, const IpEndpoint& remote, Dial dial,
+                             std::vector<std::unique_ptr<Channel>> outer)
     : core_(core),
       id_(id),
       link_(link),
       remote_(remote),
       dial_(std::move(dial)),
       deadline_us_(core.now.mono_us + core.settings.handshake_timeout_us),
+      outer_(std::move(outer)),
       select_(Multistream::responder()) {
   ++core_.half_open;
   timer_.order = id_;
   core_.timers.set(timer_, deadline_us_);
-  if (dial_.id == 0) stage_ = Stage::security;
+  if (dial_.id == 0) on_connected();
 }
 
 TcpConnection::~TcpConnection() {
@@ -37,9 +38,21 @@ TcpConnection::~TcpConnection() {
 
 void TcpConnection::on_connected() {
   if (stage_ != Stage::connecting) return;
-  stage_ = Stage::security;
-  select_ = Multistream::initiator(kNoiseProtocol, out_);
   mark_dirty();
+  if (const Status started = start_outer(); !started.ok()) end(started.error());
+}
+
+Status TcpConnection::start_outer() {
+  stage_ = Stage::outer;
+  SEREUS_TRY(outer_.start(out_));
+  return outer_.state() == Channel::State::established ? start_security() : Status();
+}
+
+Status TcpConnection::start_security() {
+  stage_ = Stage::security;
+  if (dial_.id == 0) return {};
+  select_ = Multistream::initiator(core_.security, inner_out());
+  return flush_inner();
 }
 
 void TcpConnection::mark_dirty() {
@@ -64,11 +77,12 @@ bool TcpConnection::read_link() {
     core_.stats.bytes_received += got.size;
     if (got.size < core_.scratch.size()) readable_ = false;
     if (const Status fed = feed(ByteView(core_.scratch).first(got.size)); !fed.ok()) {
-      (void)write_link();  // what says why, GO_AWAY for one
+      (void)write_link();  // what says why: GO_AWAY, an alert
       end(fed.error());
       return false;
     }
-    if (got.ended) {
+    if (got.ended || goodbye_heard()) {
+      (void)write_link();  // our goodbye
       end(stage_ == Stage::open ? Error{Code::ok, "the peer closed the connection"}
                                 : fail(Code::closed, "the peer closed the connection before it was proved"));
       return false;
@@ -77,43 +91,70 @@ bool TcpConnection::read_link() {
   return readable_;
 }
 
+bool TcpConnection::goodbye_heard() const {
+  return outer_.state() == Channel::State::ended || (secure_ && secure_->state() == Channel::State::ended);
+}
+
+Status TcpConnection::flush_inner() {
+  if (inner_out_.empty()) return {};
+  const Bytes inner = std::exchange(inner_out_, Bytes());
+  return outer_.seal(inner, out_);
+}
+
+Status TcpConnection::seal(ByteView plain) {
+  SEREUS_TRY(secure_->seal(plain, inner_out()));
+  return flush_inner();
+}
+
 Status TcpConnection::feed(ByteView in) {
+  if (outer_.empty()) return feed_inner(in);
+  Bytes inner;
+  SEREUS_TRY(outer_.feed(in, out_, inner));
+  if (stage_ == Stage::outer && outer_.state() == Channel::State::established) SEREUS_TRY(start_security());
+  Status fed = feed_inner(inner);
+  if (const Status flushed = flush_inner(); fed.ok()) return flushed;
+  return fed;
+}
+
+Status TcpConnection::feed_inner(ByteView in) {
   if (stage_ == Stage::security) SEREUS_TRY(feed_security(in));
   if (in.empty() || ended()) return {};
   plain_.clear();
-  SEREUS_TRY(noise_->feed(in, out_, plain_));
-  if (stage_ == Stage::handshake && noise_->state() == NoiseChannel::State::established) SEREUS_TRY(on_secured());
+  SEREUS_TRY(secure_->feed(in, inner_out(), plain_));
+  if (stage_ == Stage::handshake && secure_->state() == Channel::State::established) SEREUS_TRY(on_secured());
   return feed_plain(plain_);
 }
 
 Status TcpConnection::feed_security(ByteView& in) {
-  in = in.subspan(select_.feed(in, kSecurityProtocols, out_));
+  in = in.subspan(select_.feed(in, core_.security, inner_out()));
   switch (select_.state()) {
     case Multistream::State::negotiating:
       return {};
     case Multistream::State::refused:
-      return fail(Code::unsupported, "the peer does not speak Noise");
+      return fail(Code::unsupported, "the peer speaks no security protocol that is allowed here");
     case Multistream::State::failed:
       return fail(Code::protocol, "the peer broke multistream-select");
     case Multistream::State::agreed:
-      break;
+      return start_handshake();
   }
+  return {};
+}
+
+// With the protocol that was agreed on.
+Status TcpConnection::start_handshake() {
   stage_ = Stage::handshake;
   NoiseOptions options;
   options.expected = dial_.peer;
   options.muxers.assign(kMuxers.begin(), kMuxers.end());
-  if (dial_.id != 0) {
-    noise_.emplace(NoiseChannel::initiator(core_.identity, std::move(options), core_.random, out_));
-  } else {
-    noise_.emplace(NoiseChannel::responder(core_.identity, std::move(options), core_.random));
-  }
-  return {};
+  secure_ = std::make_unique<NoiseChannel>(dial_.id != 0 ? NoiseRole::initiator : NoiseRole::responder, core_.identity,
+                                           std::move(options), core_.random);
+  return secure_->start(inner_out());
 }
 
 // The peer is proved. Its muxer was named inside the handshake, or is agreed on now.
 Status TcpConnection::on_secured() {
   stage_ = Stage::muxer;
-  if (noise_->muxer() == kYamuxProtocol) return start_yamux();
+  if (secure_->muxer() == kYamuxProtocol) return start_yamux();
   if (dial_.id == 0) {
     select_ = Multistream::responder();
     return {};
@@ -130,7 +171,7 @@ Status TcpConnection::start_yamux() {
   Connected event;
   event.connection = id_;
   event.dial = dial_.id;
-  event.peer = noise_->peer();
+  event.peer = secure_->peer();
   event.address = Multiaddr::tcp(remote_).to_string();
   event.incoming = dial_.id == 0;
   core_.events.emplace_back(std::move(event));
@@ -207,8 +248,12 @@ bool TcpConnection::step() {
 
 void TcpConnection::disconnect(Code reason) {
   if (ended()) return;
-  if (yamux_) {
+  if (stage_ == Stage::open) {
+    stage_ = Stage::closing;  // what yamux says of its end is not the reason
     yamux_->close(YamuxGoAway::normal);
+    (void)write_link();
+    secure_->finish(inner_out());
+    if (flush_inner().ok()) outer_.finish(out_);
     (void)write_link();
   }
   end(Error{reason, "closed here"});
@@ -217,7 +262,7 @@ void TcpConnection::disconnect(Code reason) {
 // Tells the application, streams first, and lets the link go.
 void TcpConnection::end(const Error& reason) {
   if (ended()) return;
-  const bool was_open = stage_ == Stage::open;
+  const bool was_open = stage_ == Stage::open || stage_ == Stage::closing;
   stage_ = Stage::ended;
   proved();
   core_.timers.remove(timer_);

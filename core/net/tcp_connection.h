@@ -1,6 +1,6 @@
-// One TCP connection (libp2p specs, connections): multistream-select agrees on Noise, Noise proves the peer and may name
-// the muxer, else multistream-select does, and yamux carries the streams, on each of which multistream-select agrees on
-// its protocol. TcpHost moves it along.
+// One TCP connection (libp2p specs, connections): after what wraps all its bytes, if anything does (WebSocket),
+// multistream-select agrees on a secure channel, which proves the peer and may name the muxer, else multistream-select does,
+// and yamux carries the streams, on each of which multistream-select agrees on its protocol. TcpHost moves it along.
 #pragma once
 
 #include <map>
@@ -9,7 +9,9 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "core/net/channel_stack.h"
 #include "core/net/multistream.h"
 #include "core/net/tcp_core.h"
 #include "core/net/yamux.h"
@@ -41,7 +43,10 @@ class TcpConnection {
     uint64_t id = 0;  // 0: the connection came in
     PeerId peer;
   };
-  TcpConnection(TcpCore& core, ConnectionId id, LinkId link, const IpEndpoint& remote, Dial dial);
+  // `outer`: stages that every byte goes through, the one next to the link first; established in this order before
+  // anything else is said.
+  TcpConnection(TcpCore& core, ConnectionId id, LinkId link, const IpEndpoint& remote, Dial dial,
+                std::vector<std::unique_ptr<Channel>> outer);
   TcpConnection(const TcpConnection&) = delete;
   TcpConnection& operator=(const TcpConnection&) = delete;
   ~TcpConnection();
@@ -76,15 +81,23 @@ class TcpConnection {
   void mark_dirty();
 
  private:
-  enum class Stage : uint8_t { connecting, security, handshake, muxer, open, ended };
+  enum class Stage : uint8_t { connecting, outer, security, handshake, muxer, open, closing, ended };
 
   bool read_link();
+  Status start_outer();
+  Status start_security();
   Status feed(ByteView in);
+  Status feed_inner(ByteView in);
   Status feed_security(ByteView& in);
+  Status start_handshake();
   Status feed_plain(ByteView plain);
   Status on_secured();
   Status start_yamux();
-  Status seal(ByteView plain) { return noise_->seal(plain, out_); }
+  Status seal(ByteView plain);
+  bool goodbye_heard() const;
+  // Where what the secure channel and its negotiation say goes; flush_inner() takes it through the outer stages.
+  Bytes& inner_out() { return outer_.empty() ? out_ : inner_out_; }
+  Status flush_inner();
   bool write_link();
   void proved();
   void end(const Error& reason);
@@ -113,12 +126,14 @@ class TcpConnection {
 
   bool readable_ = false;
   bool blocked_ = false;  // the link takes nothing until on_writable()
-  Bytes out_;             // sealed, for the link
+  Bytes out_;             // through all stages, for the link
   size_t out_taken_ = 0;
+  Bytes inner_out_;
   Bytes plain_;
 
+  ChannelStack outer_;
   Multistream select_;  // of the security protocol, then of the muxer
-  std::optional<NoiseChannel> noise_;
+  std::unique_ptr<SecureChannel> secure_;
   std::optional<YamuxSession> yamux_;
 
   std::map<YamuxStreamId, std::unique_ptr<TcpStream>> streams_;

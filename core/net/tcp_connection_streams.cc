@@ -108,7 +108,7 @@ void TcpConnection::expire_negotiations() {
 }
 
 void TcpConnection::drain_yamux() {
-  if (ended()) return;
+  if (stage_ != Stage::open) return;
   while (const auto yamux_id = yamux_->accept()) {
     TcpStream& stream = add_stream(*yamux_id, true);
     negotiate(stream);  // its first bytes may be here already

@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -20,8 +21,15 @@ namespace sereus::net {
 class TcpConnection;
 struct TcpStream;
 
+enum class TcpSecurity : uint8_t { noise };
+
+// The name of the protocol in multistream-select.
+std::string_view protocol_of(TcpSecurity security);
+
 // Settings of a host with their defaults; the reasons are in limits.h.
 struct TcpSettings {
+  // Accepted, and proposed in this order; what is absent is forbidden.
+  std::vector<TcpSecurity> security{TcpSecurity::noise};
   size_t connections_max = kConnectionsMax;
   size_t half_open_max = kHalfOpenMax;
   uint64_t handshake_timeout_us = kTcpHandshakeTimeoutUs;
@@ -38,6 +46,7 @@ struct TcpCore {
   NoiseIdentity identity;
   Times now;
 
+  std::vector<std::string> security;  // the protocols of settings.security
   std::vector<std::string> protocols;
   std::deque<HostEvent> events;
   std::unordered_map<StreamId, TcpStream*> streams;  // those the application knows

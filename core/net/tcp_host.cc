@@ -8,10 +8,24 @@
 
 namespace sereus::net {
 
-TcpHost::TcpHost(const crypto::KeyPair& device, Random& random, Logger* logger, const TcpSettings& settings)
+std::string_view protocol_of(TcpSecurity security) {
+  switch (security) {
+    case TcpSecurity::noise:
+      return kNoiseProtocol;
+  }
+  return {};
+}
 
+TcpHost::TcpHost(const crypto::KeyPair& device, Random& random, Logger* logger, const TcpSettings& settings)
     : core_(device, random, logger), peer_id_(PeerId::from_device_key(device.device_key())) {
   core_.settings = settings;
+  for (const TcpSecurity security : settings.security) core_.security.emplace_back(protocol_of(security));
+}
+
+Result<std::unique_ptr<TcpHost>> TcpHost::create(const crypto::KeyPair& device, Random& random, Logger* logger,
+                                                 const TcpSettings& settings) {
+  if (settings.security.empty()) return fail(Code::invalid, "no security protocol is allowed");
+  return std::unique_ptr<TcpHost>(new TcpHost(device, random, logger, settings));
 }
 
 TcpHost::~TcpHost() {
@@ -39,9 +53,10 @@ TcpStream* TcpHost::find_stream(StreamId id) {
   return at == core_.streams.end() ? nullptr : at->second;
 }
 
-TcpConnection& TcpHost::add(LinkId link, const IpEndpoint& remote, TcpConnection::Dial dial) {
+TcpConnection& TcpHost::add(LinkId link, const IpEndpoint& remote, TcpConnection::Dial dial,
+                            std::vector<std::unique_ptr<Channel>> outer) {
   const ConnectionId id = ++last_connection_;
-  auto made = std::make_unique<TcpConnection>(core_, id, link, remote, std::move(dial));
+  auto made = std::make_unique<TcpConnection>(core_, id, link, remote, std::move(dial), std::move(outer));
   TcpConnection& connection = *made;
   connections_.emplace(id, std::move(made));
   by_link_.emplace(link, id);
@@ -57,7 +72,7 @@ void TcpHost::on_accepted(ListenerId /*listener*/, LinkId link, const IpEndpoint
     core_.links->close(link);
     return;
   }
-  add(link, remote, {});
+  add(link, remote, {}, {});
 }
 
 void TcpHost::on_connected(LinkId link, const IpEndpoint& /*local*/) {
@@ -129,7 +144,7 @@ void TcpHost::start_dials() {
       core_.events.emplace_back(DialFailed{dial.id, link.error()});
       continue;
     }
-    add(*link, dial.remote, {dial.id, dial.peer});
+    add(*link, dial.remote, {dial.id, dial.peer}, {});
   }
 }
 

@@ -1,4 +1,4 @@
-// A libp2p host over TCP with Noise and yamux (tcp_connection.h). See host.h for what applications use; the driver calls
+// A libp2p host over TCP with a secure channel and yamux (tcp_connection.h). See host.h for what applications use; the driver calls
 // LinkEvents, and step() after them, after calls that have something to send, and at the time it returned.
 //
 // Bounds: limits.h. A connection holds at most kYamuxReceivedMax bytes received and not read, what yamux takes to be sent, and
@@ -20,7 +20,9 @@ namespace sereus::net {
 class TcpHost final : public Host, public LinkEvents {
  public:
   // `device` proves the host's PeerID. `random` and the logger (which may be null) must outlive the host.
-  TcpHost(const crypto::KeyPair& device, Random& random, Logger* logger, const TcpSettings& settings = {});
+  // Code::invalid without any security.
+  static Result<std::unique_ptr<TcpHost>> create(const crypto::KeyPair& device, Random& random, Logger* logger,
+                                                 const TcpSettings& settings = {});
   ~TcpHost() override;
 
   // --- for the driver
@@ -55,6 +57,8 @@ class TcpHost final : public Host, public LinkEvents {
   void close(const Times& now) override;
 
  private:
+  TcpHost(const crypto::KeyPair& device, Random& random, Logger* logger, const TcpSettings& settings);
+
   struct Listener {
     ListenerId id = 0;
     IpEndpoint local;
@@ -70,7 +74,8 @@ class TcpHost final : public Host, public LinkEvents {
   TcpConnection* of_link(LinkId link);
   TcpConnection* find(ConnectionId id);
   TcpStream* find_stream(StreamId id);
-  TcpConnection& add(LinkId link, const IpEndpoint& remote, TcpConnection::Dial dial);
+  TcpConnection& add(LinkId link, const IpEndpoint& remote, TcpConnection::Dial dial,
+                     std::vector<std::unique_ptr<Channel>> outer);
 
   TcpCore core_;
   PeerId peer_id_;

@@ -58,7 +58,7 @@ class LinkWorld {
     node->links = std::make_unique<SimLinks>(*this, nodes.size());
     node->random = std::make_unique<SeededRandom>(seed_ * 1000 + nodes.size() + 1);
     const auto key = NetWorld::key(static_cast<uint8_t>(nodes.size() + 1));
-    node->host = std::make_unique<net::TcpHost>(key, *node->random, nullptr, settings);
+    node->host = net::TcpHost::create(key, *node->random, nullptr, settings).value();
     node->host->set_links(*node->links);
     nodes.push_back(std::move(node));
     return *nodes.back();

@@ -66,6 +66,39 @@ TEST(Multistream, RefusesAndTakesTheNextProposal) {
   EXPECT_EQ(initiator.state(), State::refused);
 }
 
+TEST(Multistream, ProposesTheNextWhenRefused) {
+  const std::vector<std::string> wanted = {"/c/1", "/d/1", "/b/1", "/e/1"};
+  Bytes proposal, answer, second, more;
+  Multistream initiator = Multistream::initiator(wanted, proposal);
+  EXPECT_EQ(proposal, kHeader + line("/c/1"));
+  Multistream responder = Multistream::responder();
+  responder.feed(proposal, kProtocols, answer);
+  for (const std::string& next : {wanted[1], wanted[2]}) {
+    Bytes again;
+    initiator.feed(std::exchange(answer, {}), {}, again);
+    EXPECT_EQ(again, line(next));
+    EXPECT_EQ(initiator.state(), State::negotiating);
+    responder.feed(again, kProtocols, answer);
+  }
+  EXPECT_EQ(responder.state(), State::agreed);
+  initiator.feed(answer + Bytes{1}, {}, more);
+  EXPECT_EQ(initiator.state(), State::agreed);
+  EXPECT_EQ(initiator.protocol(), "/b/1");
+  EXPECT_TRUE(more.empty());
+}
+
+TEST(Multistream, RefusedWhenNothingIsLeftToPropose) {
+  const std::vector<std::string> wanted = {"/c/1", "/d/1"};
+  Bytes proposal, out;
+  Multistream initiator = Multistream::initiator(wanted, proposal);
+  initiator.feed(kHeader + line("na") + line("na"), {}, out);
+  EXPECT_EQ(initiator.state(), State::refused);
+  EXPECT_EQ(out, line("/d/1"));
+  Multistream confused = Multistream::initiator(wanted, proposal);
+  confused.feed(kHeader + line("/d/1"), {}, out);
+  EXPECT_EQ(confused.state(), State::failed) << "agreed on what was not proposed";
+}
+
 TEST(Multistream, BadInput) {
   const auto state_after = [](const Bytes& input) {
     Multistream responder = Multistream::responder();

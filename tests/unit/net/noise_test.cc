@@ -48,8 +48,10 @@ NoiseIdentity identity(uint8_t seed) {
 struct Pair {
   explicit Pair(NoiseOptions dialing = {}, NoiseOptions answering = {}) {
     test::TestRandom random(7);
-    initiator.emplace(NoiseChannel::initiator(identity_1, std::move(dialing), random, message_1));
-    responder.emplace(NoiseChannel::responder(identity_2, std::move(answering), random));
+    initiator.emplace(NoiseRole::initiator, identity_1, std::move(dialing), random);
+    responder.emplace(NoiseRole::responder, identity_2, std::move(answering), random);
+    EXPECT_TRUE(initiator->start(message_1).ok());
+    EXPECT_TRUE(responder->start(rest).ok());
   }
   Status second() { return responder->feed(message_1, message_2, plain_2); }
   Status third() { return initiator->feed(message_2, message_3, plain_1); }
@@ -138,8 +140,9 @@ TEST(Noise, ConnectionsOfVectors) {
     FixedRandom first_random(hex(item["ephemeral_secrets"][0]));
     FixedRandom second_random(hex(item["ephemeral_secrets"][1]));
     Bytes messages[3], rest, plain;
-    NoiseChannel sides[] = {NoiseChannel::initiator(identities[0], options(0), first_random, messages[0]),
-                            NoiseChannel::responder(identities[1], options(1), second_random)};
+    NoiseChannel sides[] = {{NoiseRole::initiator, identities[0], options(0), first_random},
+                            {NoiseRole::responder, identities[1], options(1), second_random}};
+    ASSERT_TRUE(sides[0].start(messages[0]).ok());
     ASSERT_TRUE(sides[1].feed(messages[0], messages[1], plain).ok());
     ASSERT_TRUE(sides[0].feed(messages[1], messages[2], plain).ok());
     ASSERT_TRUE(sides[1].feed(messages[2], rest, plain).ok());

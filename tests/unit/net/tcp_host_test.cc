@@ -228,6 +228,14 @@ TEST_P(TcpHostTest, DisconnectingEndsStreamsFirst) {
   EXPECT_FALSE(client.host->open_stream(connection, kEcho).ok());
 }
 
+TEST_P(TcpHostTest, TheReasonOfADisconnectIsTheCallers) {
+  const ConnectionId connection = connect();
+  client.host->disconnect(connection, Code::denied);
+  ASSERT_TRUE(world.run(10 * kSecond, [&] { return find<Disconnected>(client) && find<Disconnected>(server); }));
+  EXPECT_EQ(find<Disconnected>(client)->reason.code, Code::denied);
+  EXPECT_EQ(find<Disconnected>(server)->reason.code, Code::ok);
+}
+
 TEST_P(TcpHostTest, NobodyListens) {
   ASSERT_TRUE(client.host->dial("/ip4/10.0.0.2/tcp/9", server.host->peer_id()).ok());
   ASSERT_TRUE(world.run(20 * kSecond, [&] { return find<DialFailed>(client) != nullptr; }));
