@@ -132,6 +132,16 @@ inline constexpr size_t kWebSocketControlMax = 125;          // RFC 6455 section
 inline constexpr uint64_t kWebSocketIdleBurst = 64;
 inline constexpr uint64_t kWebSocketIdlePerSecond = 8;
 
+// --- TLS around WebSocket ------------------------------------------------------------------------------------------
+
+// Received before the handshake is done: chains of servers have up to 10 KiB, with RSA-4096 all along 20. As what wolfSSL puts
+// together is a part of it, a stranger can make us hold twice as much and no more.
+inline constexpr size_t kWebTlsHandshakeMax = 32 << 10;
+inline constexpr uint64_t kWebTlsAnswersBurst = 32;  // honest KeyUpdates come after 2^24 records
+inline constexpr uint64_t kWebTlsAnswersPerSecond = 1;
+inline constexpr size_t kWebTlsPemMax = 256 << 10;   // of a chain's or a key's file
+inline constexpr size_t kWebTlsBundleMax = 8 << 20;  // Debian's has 220 KiB
+
 // --- QUIC: packets ------------------------------------------------------------------------------------------------
 
 inline constexpr size_t kQuicCidLength = 8;       // ours: random, 2^64 of them

@@ -12,12 +12,12 @@ const std::array<std::string, 1> kMuxers{std::string(kYamuxProtocol)};
 
 }  // namespace
 
-TcpConnection::TcpConnection(TcpCore& core, ConnectionId id, LinkId link, const IpEndpoint& remote, Dial dial,
+TcpConnection::TcpConnection(TcpCore& core, ConnectionId id, LinkId link, TcpAddress remote, Dial dial,
                              std::vector<std::unique_ptr<Channel>> outer)
     : core_(core),
       id_(id),
       link_(link),
-      remote_(remote),
+      remote_(std::move(remote)),
       dial_(std::move(dial)),
       deadline_us_(core.now.mono_us + core.settings.handshake_timeout_us),
       outer_(std::move(outer)),
@@ -172,7 +172,7 @@ Status TcpConnection::start_yamux() {
   event.connection = id_;
   event.dial = dial_.id;
   event.peer = secure_->peer();
-  event.address = Multiaddr::tcp(remote_).to_string();
+  event.address = remote_.multiaddr().to_string();
   event.incoming = dial_.id == 0;
   core_.events.emplace_back(std::move(event));
   return {};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -13,6 +14,7 @@
 #include "core/net/limits.h"
 #include "core/net/noise.h"
 #include "core/net/timer_heap.h"
+#include "core/net/web_tls.h"
 #include "core/ports/links.h"
 #include "core/ports/random.h"
 
@@ -26,10 +28,22 @@ enum class TcpSecurity : uint8_t { noise };
 // The name of the protocol in multistream-select.
 std::string_view protocol_of(TcpSecurity security);
 
+// Of WebSocket listeners and dials.
+struct WebSocketSettings {
+  // Listening: the values of Origin, as browsers send them ("https://app.example.org"), whose pages may connect. Empty: all,
+  // since the peer is proved inside. At most kWebSocketOriginsMax.
+  std::vector<std::string> origins;
+  // Shown by listeners of secure WebSocket; null or empty: there are none.
+  std::shared_ptr<TlsServerCertificate> certificate;
+  // Who signs the certificates of servers that are dialed; null: secure WebSocket is not dialed.
+  std::shared_ptr<TlsTrust> trust;
+};
+
 // Settings of a host with their defaults; the reasons are in limits.h.
 struct TcpSettings {
   // Accepted, and proposed in this order; what is absent is forbidden.
   std::vector<TcpSecurity> security{TcpSecurity::noise};
+  WebSocketSettings websocket;
   size_t connections_max = kConnectionsMax;
   size_t half_open_max = kHalfOpenMax;
   uint64_t handshake_timeout_us = kTcpHandshakeTimeoutUs;

@@ -5,6 +5,8 @@
 
 #include "core/net/listen_address.h"
 #include "core/net/multiaddr.h"
+#include "core/net/web_tls_channel.h"
+#include "core/net/websocket_channel.h"
 
 namespace sereus::net {
 
@@ -25,6 +27,7 @@ TcpHost::TcpHost(const crypto::KeyPair& device, Random& random, Logger* logger, 
 Result<std::unique_ptr<TcpHost>> TcpHost::create(const crypto::KeyPair& device, Random& random, Logger* logger,
                                                  const TcpSettings& settings) {
   if (settings.security.empty()) return fail(Code::invalid, "no security protocol is allowed");
+  if (settings.websocket.origins.size() > kWebSocketOriginsMax) return fail(Code::too_large, "too many origins");
   return std::unique_ptr<TcpHost>(new TcpHost(device, random, logger, settings));
 }
 
@@ -53,10 +56,10 @@ TcpStream* TcpHost::find_stream(StreamId id) {
   return at == core_.streams.end() ? nullptr : at->second;
 }
 
-TcpConnection& TcpHost::add(LinkId link, const IpEndpoint& remote, TcpConnection::Dial dial,
+TcpConnection& TcpHost::add(LinkId link, TcpAddress remote, TcpConnection::Dial dial,
                             std::vector<std::unique_ptr<Channel>> outer) {
   const ConnectionId id = ++last_connection_;
-  auto made = std::make_unique<TcpConnection>(core_, id, link, remote, std::move(dial), std::move(outer));
+  auto made = std::make_unique<TcpConnection>(core_, id, link, std::move(remote), std::move(dial), std::move(outer));
   TcpConnection& connection = *made;
   connections_.emplace(id, std::move(made));
   by_link_.emplace(link, id);
@@ -65,14 +68,22 @@ TcpConnection& TcpHost::add(LinkId link, const IpEndpoint& remote, TcpConnection
 
 // ---- The driver -----------------------------------------------------------------------------------------------------
 
-void TcpHost::on_accepted(ListenerId /*listener*/, LinkId link, const IpEndpoint& /*local*/, const IpEndpoint& remote) {
+void TcpHost::on_accepted(ListenerId listener, LinkId link, const IpEndpoint& /*local*/, const IpEndpoint& remote) {
   // Who is turned away here has cost a descriptor for a moment and nothing else.
   if (closed_ || connections_.size() >= core_.settings.connections_max ||
       core_.half_open >= core_.settings.half_open_max) {
     core_.links->close(link);
     return;
   }
-  add(link, remote, {}, {});
+  const auto at =
+      std::find_if(listeners_.begin(), listeners_.end(), [&](const Listener& l) { return l.id == listener; });
+  const TcpWrap wrap = at == listeners_.end() ? TcpWrap::none : at->local.wrap;
+  auto stages = stages_for_listening(wrap);
+  if (!stages.ok()) {
+    core_.links->close(link);
+    return;
+  }
+  add(link, {remote, wrap, {}}, {}, std::move(*stages));
 }
 
 void TcpHost::on_connected(LinkId link, const IpEndpoint& /*local*/) {
@@ -96,22 +107,27 @@ void TcpHost::on_closed(LinkId link, const Error& reason) {
 Status TcpHost::listen(std::string_view multiaddr) {
   if (closed_) return fail(Code::closed, "the host is closed");
   SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
-  const auto endpoint = address.tcp_endpoint();
-  if (!endpoint) return fail(Code::unsupported, "only /ip4|ip6/.../tcp/... can be listened on");
+  const auto wanted = TcpAddress::of(address);
+  if (!wanted)
+    return fail(Code::unsupported, "only /ip4|ip6/.../tcp/..., also with /ws or /tls/ws, can be listened on");
   if (const auto peer = address.peer_id(); peer && *peer != peer_id_) {
     return fail(Code::invalid, "the address names another peer");
   }
   if (listeners_.size() >= kTcpListenersMax) return fail(Code::too_large, "too many sockets");
-  SEREUS_ASSIGN(const Links::Listening listening, core_.links->listen(*endpoint));
-  listeners_.push_back({listening.listener, listening.local});
+  const auto& certificate = core_.settings.websocket.certificate;
+  if (wanted->wrap == TcpWrap::wss && (!certificate || !certificate->loaded())) {
+    return fail(Code::invalid, "secure WebSocket needs a server certificate, and none is configured");
+  }
+  SEREUS_ASSIGN(const Links::Listening listening, core_.links->listen(wanted->endpoint));
+  listeners_.push_back({listening.listener, {listening.local, wanted->wrap, wanted->name}});
   return {};
 }
 
 std::vector<std::string> TcpHost::listen_addresses() const {
   std::vector<std::string> out;
   for (const Listener& listener : listeners_) {
-    for (const IpEndpoint& endpoint : reachable_endpoints(listener.local, interfaces_)) {
-      out.push_back(Multiaddr::tcp(endpoint).to_string());
+    for (const IpEndpoint& endpoint : reachable_endpoints(listener.local.endpoint, interfaces_)) {
+      out.push_back(TcpAddress{endpoint, listener.local.wrap, listener.local.name}.multiaddr().to_string());
     }
   }
   return out;
@@ -121,31 +137,64 @@ Result<uint64_t> TcpHost::dial(std::string_view multiaddr, const PeerId& peer) {
   if (closed_) return fail(Code::closed, "the host is closed");
   if (peer.empty()) return fail(Code::invalid, "no peer to dial");
   SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
-  const auto endpoint = address.tcp_endpoint();
-  if (!endpoint) return fail(Code::unsupported, "only /ip4|ip6/.../tcp/... can be dialed");
-  if (endpoint->port == 0) return fail(Code::invalid, "the address has no port");
+  const auto remote = TcpAddress::of(address);
+  if (!remote) return fail(Code::unsupported, "only /ip4|ip6/.../tcp/..., also with /ws or /tls/ws, can be dialed");
+  if (remote->wrap == TcpWrap::wss && !core_.settings.websocket.trust) {
+    return fail(Code::unsupported, "it is not configured who is trusted to sign certificates of secure WebSocket");
+  }
+  if (remote->endpoint.port == 0) return fail(Code::invalid, "the address has no port");
   if (const auto named = address.peer_id(); named && *named != peer) {
     return fail(Code::invalid, "the address names another peer");
   }
   if (pending_dials_.size() + core_.half_open >= kDialsMax) return fail(Code::again, "too many dials under way");
   // The connection begins in step(), which knows the time.
-  pending_dials_.push_back({++last_dial_, *endpoint, peer});
+  pending_dials_.push_back({++last_dial_, *remote, peer});
   return last_dial_;
 }
 
 void TcpHost::start_dials() {
   for (const PendingDial& dial : std::exchange(pending_dials_, {})) {
     if (connections_.size() >= core_.settings.connections_max) {
-      core_.events.emplace_back(DialFailed{dial.id, fail(Code::too_large, "too many connections")});
+      dial_failed(dial.id, fail(Code::too_large, "too many connections"));
       continue;
     }
-    const Result<LinkId> link = core_.links->connect(dial.remote);
+    auto stages = stages_for_dialing(dial.remote);
+    if (!stages.ok()) {
+      dial_failed(dial.id, stages.error());
+      continue;
+    }
+    const Result<LinkId> link = core_.links->connect(dial.remote.endpoint);
     if (!link.ok()) {
-      core_.events.emplace_back(DialFailed{dial.id, link.error()});
+      dial_failed(dial.id, link.error());
       continue;
     }
-    add(*link, dial.remote, {dial.id, dial.peer}, {});
+    add(*link, dial.remote, {dial.id, dial.peer}, std::move(*stages));
   }
+}
+
+// What wraps the bytes of connections, the stage next to the link first.
+Result<std::vector<std::unique_ptr<Channel>>> TcpHost::stages_for_listening(TcpWrap wrap) {
+  const WebSocketSettings& settings = core_.settings.websocket;
+  std::vector<std::unique_ptr<Channel>> out;
+  if (wrap == TcpWrap::none) return out;
+  if (wrap == TcpWrap::wss) {
+    SEREUS_ASSIGN(out.emplace_back(), WebTlsChannel::server(settings.certificate->context(), core_.random, core_.now));
+  }
+  out.push_back(WebSocketChannel::server(settings.origins, core_.random, core_.now));
+  return out;
+}
+
+Result<std::vector<std::unique_ptr<Channel>>> TcpHost::stages_for_dialing(const TcpAddress& remote) {
+  std::vector<std::unique_ptr<Channel>> out;
+  if (remote.wrap == TcpWrap::none) return out;
+  if (remote.wrap == TcpWrap::wss) {
+    TlsTrust& trust = *core_.settings.websocket.trust;
+    SEREUS_ASSIGN(WebTlsContext context, trust.context());
+    SEREUS_ASSIGN(out.emplace_back(),
+                  WebTlsChannel::client(std::move(context), trust.verifies(), remote, core_.random, core_.now));
+  }
+  out.push_back(WebSocketChannel::client(remote.host_field(), core_.random, core_.now));
+  return out;
 }
 
 // ---- The application ------------------------------------------------------------------------------------------------
@@ -226,7 +275,7 @@ void TcpHost::close(const Times& now) {
   closed_ = true;
   for (const Listener& listener : std::exchange(listeners_, {})) core_.links->stop_listening(listener.id);
   for (const PendingDial& dial : std::exchange(pending_dials_, {})) {
-    core_.events.emplace_back(DialFailed{dial.id, fail(Code::closed, "the host is closed")});
+    dial_failed(dial.id, fail(Code::closed, "the host is closed"));
   }
   for (const auto& [id, connection] : connections_) connection->disconnect(Code::ok);
 }
