@@ -50,7 +50,7 @@ struct HttpHead::Parser {
   }
   static int on_field(llhttp_t* parser) {
     Parser& self = of(parser);
-    if (self.fields.size() == kHttpFieldsMax) return HPE_USER;
+    if (self.fields.size() == kHttpFieldsMax) return -1;
     self.fields.push_back({std::move(self.name), std::string(trimmed(self.value))});
     self.name.clear();
     self.value.clear();
@@ -86,7 +86,7 @@ Result<size_t> HttpHead::feed(ByteView in) {
     if (outcome != HPE_PAUSED_UPGRADE) return fail(Code::malformed, "http: a head that does not end in order");
     return static_cast<size_t>(llhttp_get_error_pos(&parser_->parser) - begin);
   }
-  if (outcome == HPE_USER) return fail(Code::too_large, "http: too many header fields");
+  if (outcome == HPE_CB_HEADER_VALUE_COMPLETE) return fail(Code::too_large, "http: too many header fields");
   if (outcome != HPE_OK) return fail(Code::malformed, "http: not an HTTP/1.1 message");
   parser_->taken += given;
   if (parser_->taken == kHttpHeadMax) return fail(Code::too_large, "http: the header fields are too long");
