@@ -17,7 +17,7 @@ class Channel {
   enum class State : uint8_t {
     handshaking,
     established,
-    ended,  // the peer said goodbye (close_notify, a close frame); what it sends after that is dropped
+    ended,  // the peer said goodbye (close_notify, a close frame): what it sends now is dropped, ours goes on
     failed,
   };
   virtual ~Channel() = default;

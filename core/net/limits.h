@@ -62,6 +62,15 @@ inline constexpr size_t kNoiseMessageMax = 65535;  // Noise section 3, and what 
 inline constexpr size_t kNoisePayloadMax = 8192;
 inline constexpr size_t kNoiseMuxersMax = 16;  // there are two in use
 
+// --- TLS over byte streams -----------------------------------------------------------------------------------------
+
+// Received before the handshake is done: a certificate of kCertificateBytesMax, the rest is below 2 KiB. Until then a
+// stranger can make us hold twice this much (a record, and a message that is put together of records) and no more.
+inline constexpr size_t kTlsHandshakeBytesMax = 16 << 10;
+// Records that carry no data: KeyUpdates (honest ones come after 2^24 records), tickets (OpenSSL sends 2), empty ones.
+inline constexpr uint64_t kTlsIdleBurst = 32;
+inline constexpr uint64_t kTlsIdlePerSecond = 1;
+
 // --- yamux: streams ----------------------------------------------------------------------------------------------
 
 inline constexpr size_t kYamuxIncomingMax = 256;        // as QUIC's; js-libp2p opens up to 1000 and takes a reset well

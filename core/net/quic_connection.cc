@@ -16,35 +16,6 @@ namespace {
 constexpr size_t kFirstCidLength =
     18;  // the client's first choice for the server; at least 8 (RFC 9000 7.2), unguessable
 
-std::string tls_alert_name(uint64_t alert) {
-  switch (alert) {
-    case 40:
-      return "handshake_failure";
-    case 42:
-      return "bad_certificate";
-    case 43:
-      return "unsupported_certificate";
-    case 45:
-      return "certificate_expired";
-    case 46:
-      return "certificate_unknown";
-    case 47:
-      return "illegal_parameter";
-    case 48:
-      return "unknown_ca";
-    case 51:
-      return "decrypt_error";
-    case 109:
-      return "missing_extension";
-    case 116:
-      return "certificate_required";
-    case 120:
-      return "no_application_protocol";
-    default:
-      return "alert " + std::to_string(alert);
-  }
-}
-
 }  // namespace
 
 uint64_t close_code_of(Code reason) {

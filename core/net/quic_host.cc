@@ -46,7 +46,7 @@ Result<std::unique_ptr<QuicHost>> QuicHost::create(const crypto::KeyPair& device
     identity = &fresh;
   }
   const WolfsslScope scope(random, 0);
-  SEREUS_ASSIGN(host->core_.tls, TlsContext::create(*identity));
+  SEREUS_ASSIGN(host->core_.tls, make_quic_tls_context(*identity));
   return host;
 }
 

@@ -1,5 +1,4 @@
-// TLS 1.3 for QUIC with libp2p's rules: both sides present the certificate of tls_certificate.h, ALPN "libp2p", no server
-// name (libp2p specs, tls and quic). wolfSSL runs the handshake; who the peer is, is decided by verify_peer_certificate.
+// TLS 1.3 for QUIC: tls_context.h with ALPN "libp2p" alone, since QUIC needs no muxer.
 #pragma once
 
 #include <ngtcp2/ngtcp2.h>
@@ -8,40 +7,18 @@
 #include <memory>
 #include <optional>
 
-#include "core/base/result.h"
-#include "core/base/time.h"
-#include "core/net/peer_id.h"
-#include "core/net/tls_certificate.h"
-
-struct WOLFSSL;
-struct WOLFSSL_CTX;
-struct WOLFSSL_X509_STORE_CTX;
+#include "core/net/tls_context.h"
 
 namespace sereus::net {
 
-// One per host: the certificate and the settings of both roles.
-class TlsContext {
- public:
-  // Code::internal when wolfSSL refuses the identity.
-  static Result<std::unique_ptr<TlsContext>> create(const TlsIdentity& identity);
-  ~TlsContext();
-  TlsContext(const TlsContext&) = delete;
-  TlsContext& operator=(const TlsContext&) = delete;
-
-  WOLFSSL_CTX* client() const { return client_; }
-  WOLFSSL_CTX* server() const { return server_; }
-
- private:
-  TlsContext() = default;
-  WOLFSSL_CTX* client_ = nullptr;
-  WOLFSSL_CTX* server_ = nullptr;
-};
+// Code::internal when wolfSSL refuses the identity.
+Result<std::unique_ptr<TlsContext>> make_quic_tls_context(const TlsIdentity& identity);
 
 // One handshake. Stays where it was made: wolfSSL points to it.
 class TlsSession {
  public:
-  // `conn` is the variable in which the owner keeps its ngtcp2 connection; it is read during callbacks. `expected` is the
-  // peer that was dialed. `times` must outlive the session and be up to date whenever packets are read.
+  // `context` is one of make_quic_tls_context. `conn` is the variable in which the owner keeps its ngtcp2 connection; it is
+  // read during callbacks. For the others see TlsVerifier.
   static Result<std::unique_ptr<TlsSession>> create(const TlsContext& context, bool server, ngtcp2_conn* const* conn,
                                                     const Times* times, bool clock_suspect,
                                                     std::optional<PeerId> expected);
@@ -50,27 +27,19 @@ class TlsSession {
   TlsSession& operator=(const TlsSession&) = delete;
 
   WOLFSSL* native() const { return ssl_; }
-  // Who the peer proved to be; empty before.
-  const PeerId& peer() const { return peer_; }
-  // Why the certificate was refused; Code::ok when it was not, or not yet seen.
-  const Error& certificate_error() const { return certificate_error_; }
+  const PeerId& peer() const { return verifier_.peer(); }
+  const Error& certificate_error() const { return verifier_.error(); }
   // Whether "libp2p" was agreed. wolfSSL tolerates a peer that sent no ALPN at all; QUIC does not (RFC 9001 8.1).
-  bool alpn_agreed() const;
+  bool alpn_agreed() const { return agreed_alpn(ssl_) == kLibp2pAlpn; }
 
  private:
-  TlsSession() = default;
+  TlsSession(ngtcp2_conn* const* conn, const Times* times, bool clock_suspect, std::optional<PeerId> expected);
   static ngtcp2_conn* get_conn(ngtcp2_crypto_conn_ref* ref);
-  static int on_certificate(int preverified, WOLFSSL_X509_STORE_CTX* store);
-  bool check(std::span<const ByteView> chain);
 
   WOLFSSL* ssl_ = nullptr;
   ngtcp2_crypto_conn_ref ref_{};
-  ngtcp2_conn* const* conn_ = nullptr;
-  const Times* times_ = nullptr;
-  bool clock_suspect_ = false;
-  std::optional<PeerId> expected_;
-  PeerId peer_;
-  Error certificate_error_{Code::ok, {}};
+  ngtcp2_conn* const* conn_;
+  TlsVerifier verifier_;
 };
 
 }  // namespace sereus::net

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "core/net/multiaddr.h"
+#include "core/net/tls_channel.h"
 
 namespace sereus::net {
 namespace {
@@ -143,11 +144,16 @@ Status TcpConnection::feed_security(ByteView& in) {
 // With the protocol that was agreed on.
 Status TcpConnection::start_handshake() {
   stage_ = Stage::handshake;
-  NoiseOptions options;
-  options.expected = dial_.peer;
-  options.muxers.assign(kMuxers.begin(), kMuxers.end());
-  secure_ = std::make_unique<NoiseChannel>(dial_.id != 0 ? NoiseRole::initiator : NoiseRole::responder, core_.identity,
-                                           std::move(options), core_.random);
+  const bool dialing = dial_.id != 0;
+  const std::vector<std::string> muxers(kMuxers.begin(), kMuxers.end());
+  if (select_.protocol() == kTlsProtocol) {
+    const TlsOptions options{dial_.peer, muxers, core_.settings.clock_suspect};
+    SEREUS_ASSIGN(secure_, TlsChannel::create(*core_.tls, dialing ? TlsRole::client : TlsRole::server, options,
+                                              &core_.now, core_.random));
+  } else {
+    secure_ = std::make_unique<NoiseChannel>(dialing ? NoiseRole::initiator : NoiseRole::responder, core_.identity,
+                                             NoiseOptions{dial_.peer, muxers}, core_.random);
+  }
   return secure_->start(inner_out());
 }
 
@@ -212,8 +218,8 @@ bool TcpConnection::write_link() {
     if (!yamux_ || !yamux_->wants_to_send()) return false;
     plain_.clear();
     yamux_->produce(plain_, kTcpProduceBytes, core_.now.mono_us);
-    if (!seal(plain_).ok()) {
-      end(fail(Code::closed, "the connection's keys are used up"));
+    if (const Status sealed = seal(plain_); !sealed.ok()) {
+      end(sealed.error());
       return false;
     }
     drain_yamux();  // what was sent made room

@@ -14,6 +14,7 @@
 #include "core/net/limits.h"
 #include "core/net/noise.h"
 #include "core/net/timer_heap.h"
+#include "core/net/tls_context.h"
 #include "core/net/web_tls.h"
 #include "core/ports/links.h"
 #include "core/ports/random.h"
@@ -23,7 +24,7 @@ namespace sereus::net {
 class TcpConnection;
 struct TcpStream;
 
-enum class TcpSecurity : uint8_t { noise };
+enum class TcpSecurity : uint8_t { tls, noise };
 
 // The name of the protocol in multistream-select.
 std::string_view protocol_of(TcpSecurity security);
@@ -41,8 +42,9 @@ struct WebSocketSettings {
 
 // Settings of a host with their defaults; the reasons are in limits.h.
 struct TcpSettings {
-  // Accepted, and proposed in this order; what is absent is forbidden.
-  std::vector<TcpSecurity> security{TcpSecurity::noise};
+  // Accepted, and proposed in this order; what is absent is forbidden. TLS first: with AES instructions it is cheaper.
+  std::vector<TcpSecurity> security{TcpSecurity::tls, TcpSecurity::noise};
+  bool clock_suspect = false;  // the wall clock is known to be wrong: certificate dates are not checked
   WebSocketSettings websocket;
   size_t connections_max = kConnectionsMax;
   size_t half_open_max = kHalfOpenMax;
@@ -58,6 +60,7 @@ struct TcpCore {
   Logger* logger;
   TcpSettings settings;
   NoiseIdentity identity;
+  std::unique_ptr<TlsContext> tls;  // null: TLS is forbidden
   Times now;
 
   std::vector<std::string> security;  // the protocols of settings.security

@@ -5,13 +5,17 @@
 
 #include "core/net/listen_address.h"
 #include "core/net/multiaddr.h"
+#include "core/net/tls_channel.h"
 #include "core/net/web_tls_channel.h"
 #include "core/net/websocket_channel.h"
+#include "core/net/wolfssl_scope.h"
 
 namespace sereus::net {
 
 std::string_view protocol_of(TcpSecurity security) {
   switch (security) {
+    case TcpSecurity::tls:
+      return kTlsProtocol;
     case TcpSecurity::noise:
       return kNoiseProtocol;
   }
@@ -25,10 +29,20 @@ TcpHost::TcpHost(const crypto::KeyPair& device, Random& random, Logger* logger, 
 }
 
 Result<std::unique_ptr<TcpHost>> TcpHost::create(const crypto::KeyPair& device, Random& random, Logger* logger,
-                                                 const TcpSettings& settings) {
-  if (settings.security.empty()) return fail(Code::invalid, "no security protocol is allowed");
+                                                 const TcpSettings& settings, const TlsIdentity* identity) {
+  const auto& security = settings.security;
+  if (security.empty()) return fail(Code::invalid, "no security protocol is allowed");
   if (settings.websocket.origins.size() > kWebSocketOriginsMax) return fail(Code::too_large, "too many origins");
-  return std::unique_ptr<TcpHost>(new TcpHost(device, random, logger, settings));
+  std::unique_ptr<TcpHost> host(new TcpHost(device, random, logger, settings));
+  if (std::find(security.begin(), security.end(), TcpSecurity::tls) == security.end()) return host;
+  TlsIdentity fresh;
+  if (identity == nullptr) {
+    SEREUS_ASSIGN(fresh, make_tls_identity(device, random));
+    identity = &fresh;
+  }
+  const WolfsslScope scope(random, 0);
+  SEREUS_ASSIGN(host->core_.tls, TlsContext::create(*identity));
+  return host;
 }
 
 TcpHost::~TcpHost() {
@@ -190,8 +204,11 @@ Result<std::vector<std::unique_ptr<Channel>>> TcpHost::stages_for_dialing(const 
   if (remote.wrap == TcpWrap::wss) {
     TlsTrust& trust = *core_.settings.websocket.trust;
     SEREUS_ASSIGN(WebTlsContext context, trust.context());
+    using Verify = WebTlsChannel::Verify;
+    const Verify dates = core_.settings.clock_suspect ? Verify::all_but_dates : Verify::all;
     SEREUS_ASSIGN(out.emplace_back(),
-                  WebTlsChannel::client(std::move(context), trust.verifies(), remote, core_.random, core_.now));
+                  WebTlsChannel::client(std::move(context), trust.verifies() ? dates : Verify::nothing, remote,
+                                        core_.random, core_.now));
   }
   out.push_back(WebSocketChannel::client(remote.host_field(), core_.random, core_.now));
   return out;

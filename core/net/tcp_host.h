@@ -20,9 +20,11 @@ namespace sereus::net {
 class TcpHost final : public Host, public LinkEvents {
  public:
   // `device` proves the host's PeerID. `random` and the logger (which may be null) must outlive the host.
-  // Code::invalid without any security.
+  // `identity` replaces the fresh certificate (tests present wrong ones). Code::invalid without any security, Code::internal
+  // when the certificate or wolfSSL fails.
   static Result<std::unique_ptr<TcpHost>> create(const crypto::KeyPair& device, Random& random, Logger* logger,
-                                                 const TcpSettings& settings = {});
+                                                 const TcpSettings& settings = {},
+                                                 const TlsIdentity* identity = nullptr);
   ~TcpHost() override;
 
   // --- for the driver
@@ -43,6 +45,7 @@ class TcpHost final : public Host, public LinkEvents {
   PeerId peer_id() const override { return peer_id_; }
   Status listen(std::string_view multiaddr) override;
   std::vector<std::string> listen_addresses() const override;
+  void set_clock_suspect(bool suspect) override { core_.settings.clock_suspect = suspect; }
   void set_protocols(std::vector<std::string> protocols) override { core_.protocols = std::move(protocols); }
   Result<uint64_t> dial(std::string_view multiaddr, const PeerId& peer) override;
   void disconnect(ConnectionId connection, Code reason) override;

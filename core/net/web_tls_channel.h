@@ -14,6 +14,7 @@
 #include "core/ports/random.h"
 
 struct WOLFSSL;
+struct WOLFSSL_X509_STORE_CTX;
 
 namespace sereus::net {
 
@@ -22,8 +23,9 @@ class WebTlsChannel final : public Channel {
  public:
   // `random` and `now` outlive the channel. Code::internal when wolfSSL cannot begin.
   static Result<std::unique_ptr<WebTlsChannel>> server(WebTlsContext context, Random& random, const Times& now);
-  // The server has to show a certificate for address.name, or for the IP address when that is empty.
-  static Result<std::unique_ptr<WebTlsChannel>> client(WebTlsContext context, bool verify, const TcpAddress& address,
+  // What a server has to show a certificate for: address.name, or the IP address when that is empty.
+  enum class Verify : uint8_t { nothing, all_but_dates, all };
+  static Result<std::unique_ptr<WebTlsChannel>> client(WebTlsContext context, Verify verify, const TcpAddress& address,
                                                        Random& random, const Times& now);
   ~WebTlsChannel() override;
   WebTlsChannel(const WebTlsChannel&) = delete;
@@ -43,6 +45,8 @@ class WebTlsChannel final : public Channel {
 
   static int on_receive(WOLFSSL* ssl, char* buffer, int size, void* user);
   static int on_send(WOLFSSL* ssl, char* buffer, int size, void* user);
+
+  static int on_certificate(int preverified, WOLFSSL_X509_STORE_CTX* store);
 
   bool begin();
   bool expect(const TcpAddress& address);

@@ -70,7 +70,7 @@ Result<std::unique_ptr<net::Host>> PosixHosts::make_host(const crypto::SecretByt
   const auto device = crypto::KeyPair::from_seed(device_seed);
   auto sockets = std::make_unique<Sockets>(loop_, clock_);
   SEREUS_ASSIGN(auto quic, net::QuicHost::create(device, sockets->datagrams, random_, logger_));
-  SEREUS_ASSIGN(auto tcp, net::TcpHost::create(device, random_, logger_));
+  SEREUS_ASSIGN(auto tcp, net::TcpHost::create(device, random_, logger_, tcp_settings_));
   sockets->quic = quic.get();
   sockets->tcp = tcp.get();
   sockets->links = std::make_unique<PosixLinks>(loop_, *tcp);

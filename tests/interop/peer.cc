@@ -1,11 +1,14 @@
-// Our QUIC host as a program, for the tests against libp2p implementations of others. One JSON object a line on stdout.
+// Our hosts as a program, for the tests against libp2p implementations of others. One JSON object a line on stdout.
 //
 //   interop_peer listen MULTIADDR            serves echo, identify and ping until it is killed
 //   interop_peer dial MULTIADDR PINGS BYTES  identifies, pings, sends BYTES to /echo/1.0.0 and compares what comes back
+//
+// Before these, --security LIST: what is allowed over TCP, in this order, with commas between (tls,noise).
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 
 #include "core/crypto/init.h"
@@ -48,7 +51,8 @@ class Peer {
  public:
   explicit Peer(posix::PosixLoop& loop) : loop_(loop), hosts_(loop, random_, nullptr) {}
 
-  Status start() {
+  Status start(const net::TcpSettings& settings) {
+    hosts_.set_tcp_settings(settings);
     crypto::SecretBytes<32> seed;
     random_.fill(seed.span());
     device_ = std::make_unique<crypto::KeyPair>(crypto::KeyPair::from_seed(seed));
@@ -233,17 +237,34 @@ class Peer {
   std::optional<int> result_;
 };
 
-int run(const std::vector<std::string>& arguments) {
+Result<std::vector<TcpSecurity>> parse_security(const std::string& list) {
+  std::vector<TcpSecurity> out;
+  std::istringstream words(list);
+  for (std::string word; std::getline(words, word, ',');) {
+    if (word != "tls" && word != "noise") return fail(Code::invalid, "no such security: " + word);
+    out.push_back(word == "tls" ? TcpSecurity::tls : TcpSecurity::noise);
+  }
+  return out;
+}
+
+int run(std::vector<std::string> arguments) {
+  TcpSettings settings;
+  if (arguments.size() > 2 && arguments[0] == "--security") {
+    auto security = parse_security(arguments[1]);
+    if (!security.ok()) return failed(security.error());
+    settings.security = std::move(*security);
+    arguments.erase(arguments.begin(), arguments.begin() + 2);
+  }
   auto loop = posix::PosixLoop::make();
   if (!loop.ok()) return failed(loop.error());
   Peer peer(**loop);
-  if (const Status status = peer.start(); !status.ok()) return failed(status.error());
+  if (const Status status = peer.start(settings); !status.ok()) return failed(status.error());
   if (arguments.size() == 2 && arguments[0] == "listen") return peer.listen(arguments[1]);
   if (arguments.size() == 4 && arguments[0] == "dial") {
     return peer.dial(arguments[1], std::strtoul(arguments[2].c_str(), nullptr, 10),
                      std::strtoul(arguments[3].c_str(), nullptr, 10));
   }
-  return failed(fail(Code::invalid, "listen MULTIADDR, or dial MULTIADDR PINGS BYTES"));
+  return failed(fail(Code::invalid, "[--security LIST] listen MULTIADDR, or dial MULTIADDR PINGS BYTES"));
 }
 
 }  // namespace

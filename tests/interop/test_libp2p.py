@@ -1,5 +1,5 @@
-"""Our hosts against js-libp2p's, each dialing the other over QUIC and over TCP with Noise and yamux: identify, ping, echo, and
-the refusal of a wrong peer."""
+"""Our hosts against js-libp2p's, each dialing the other over QUIC and over TCP with TLS or Noise and yamux: identify, ping,
+echo, and the refusal of a wrong peer."""
 
 from __future__ import annotations
 
@@ -12,28 +12,39 @@ import pytest
 from conftest import ROOT, SECONDS, Peers
 
 LISTEN = "/ip4/127.0.0.1/udp/0/quic-v1"
+TCP = "/ip4/127.0.0.1/tcp/0"
+# Where to listen, and what either side is told to secure TCP with (nothing: its own default).
 TRANSPORTS = {
-    "quic-ip4": LISTEN,
-    "quic-ip6": "/ip6/::1/udp/0/quic-v1",
-    "tcp-ip4": "/ip4/127.0.0.1/tcp/0",
-    "tcp-ip6": "/ip6/::1/tcp/0",
+    "quic-ip4": (LISTEN, ""),
+    "quic-ip6": ("/ip6/::1/udp/0/quic-v1", ""),
+    "tcp-noise-ip4": (TCP, "noise"),
+    "tcp-noise-ip6": ("/ip6/::1/tcp/0", "noise"),
+    "tcp-tls-ip4": (TCP, "tls"),
+    "tcp-tls-ip6": ("/ip6/::1/tcp/0", "tls"),
+    "tcp-default": (TCP, ""),
 }
 ECHO_BYTES = int(os.environ.get("SEREUS_INTEROP_MIB", "16")) << 20
 PINGS = 5
+PROTOCOLS = {"tls": "/tls/1.0.0", "noise": "/noise"}
 STRANGER = "12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5"
 SERVICES = {"/ipfs/id/1.0.0", "/ipfs/id/push/1.0.0", "/ipfs/ping/1.0.0", "/echo/1.0.0"}
 VECTORS = ROOT / "vectors" / "libp2p_messages.json"
+
+
+def security_options(security: str) -> list[str]:
+    return ["--security", security] if security else []
 
 
 def without_peer(address: str) -> str:
     return address.rpartition("/p2p/")[0]
 
 
-@pytest.mark.parametrize("listen", TRANSPORTS.values(), ids=TRANSPORTS.keys())
-def test_we_dial(peers: Peers, listen: str) -> None:
-    ready = peers.js("listener", "--listen", listen).wait_for("ready")
+@pytest.mark.parametrize(("listen", "security"), TRANSPORTS.values(), ids=TRANSPORTS.keys())
+def test_we_dial(peers: Peers, listen: str, security: str) -> None:
+    options = security_options(security)
+    ready = peers.js("listener", "--listen", listen, *options).wait_for("ready")
     address = ready["addrs"][0]
-    ours = peers.ours("dial", address, str(PINGS), str(ECHO_BYTES))
+    ours = peers.ours(*options, "dial", address, str(PINGS), str(ECHO_BYTES))
     assert ours.wait_for("connected")["peer"] == ready["peerId"]
     identified = ours.wait_for("identified")
     assert identified["agent"].startswith("js-libp2p/")
@@ -48,12 +59,16 @@ def test_we_dial(peers: Peers, listen: str) -> None:
     assert ours.finish() == 0
 
 
-@pytest.mark.parametrize("listen", TRANSPORTS.values(), ids=TRANSPORTS.keys())
-def test_js_dials(peers: Peers, listen: str) -> None:
-    ours = peers.ours("listen", listen)
+@pytest.mark.parametrize(("listen", "security"), TRANSPORTS.values(), ids=TRANSPORTS.keys())
+def test_js_dials(peers: Peers, listen: str, security: str) -> None:
+    options = security_options(security)
+    ours = peers.ours(*options, "listen", listen)
     ready = ours.wait_for("ready")
     address = ready["addrs"][0]
-    result = peers.js("dialer", "--dial", address, "--pings", str(PINGS), "--echo", str(ECHO_BYTES)).wait_for("result")
+    dialer = peers.js("dialer", "--dial", address, *options, "--pings", str(PINGS), "--echo", str(ECHO_BYTES))
+    result = dialer.wait_for("result")
+    if security:
+        assert result["connection"]["encryption"] == PROTOCOLS[security]
     assert result["connection"]["remotePeer"] == ready["peer"]
     assert result["identify"]["agent"] == "interop/1"
     assert set(result["identify"]["protocols"]) == SERVICES
@@ -64,13 +79,29 @@ def test_js_dials(peers: Peers, listen: str) -> None:
     assert ours.wait_for("identified")["agent"].startswith("js-libp2p/")
 
 
-@pytest.mark.parametrize("listen", TRANSPORTS.values(), ids=TRANSPORTS.keys())
-def test_the_wrong_peer_is_refused(peers: Peers, listen: str) -> None:
-    address = peers.js("listener", "--listen", listen).wait_for("ready")["addrs"][0]
-    ours = peers.ours("dial", f"{without_peer(address)}/p2p/{STRANGER}", "1", "1")
+@pytest.mark.parametrize(("listen", "security"), TRANSPORTS.values(), ids=TRANSPORTS.keys())
+def test_the_wrong_peer_is_refused(peers: Peers, listen: str, security: str) -> None:
+    options = security_options(security)
+    address = peers.js("listener", "--listen", listen, *options).wait_for("ready")["addrs"][0]
+    ours = peers.ours(*options, "dial", f"{without_peer(address)}/p2p/{STRANGER}", "1", "1")
     assert ours.wait_for("error")["code"] == "SEREUS_E_DENIED"
     assert ours.finish() == 1
     assert not any('"connected"' in line for line in ours.seen)
+
+
+@pytest.mark.parametrize(("theirs", "ours", "agreed"), [("noise", "tls,noise", "noise"), ("tls", "noise,tls", "tls")])
+def test_the_second_choice_when_the_first_is_refused(peers: Peers, theirs: str, ours: str, agreed: str) -> None:
+    ready = peers.js("listener", "--listen", TCP, "--security", theirs).wait_for("ready")
+    dialing = peers.ours("--security", ours, "dial", ready["addrs"][0], "1", "1000")
+    assert dialing.wait_for("echo")["bytes"] == 1000
+    assert dialing.finish() == 0
+    address = peers.ours("--security", agreed, "listen", TCP).wait_for("ready")["addrs"][0]
+    # js proposes Noise first when it is told "both", and TLS first when "tls-first".
+    order = "both" if agreed == "tls" else "tls-first"
+    dialer = peers.js("dialer", "--dial", address, "--security", order, "--pings", "1", "--echo", "1000")
+    result = dialer.wait_for("result")
+    assert result["connection"]["encryption"] == PROTOCOLS[agreed]
+    assert result["echo"]["bytes"] == 1000
 
 
 @pytest.mark.parametrize("kind", ["secp256k1", "rsa 2048"])

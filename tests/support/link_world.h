@@ -53,12 +53,12 @@ class LinkWorld {
     for (auto& node : nodes) node->host.reset();
   }
 
-  Node& add(const net::TcpSettings& settings = {}) {
+  Node& add(const net::TcpSettings& settings = {}, const net::TlsIdentity* identity = nullptr) {
     auto node = std::make_unique<Node>();
     node->links = std::make_unique<SimLinks>(*this, nodes.size());
     node->random = std::make_unique<SeededRandom>(seed_ * 1000 + nodes.size() + 1);
     const auto key = NetWorld::key(static_cast<uint8_t>(nodes.size() + 1));
-    node->host = net::TcpHost::create(key, *node->random, nullptr, settings).value();
+    node->host = net::TcpHost::create(key, *node->random, nullptr, settings, identity).value();
     node->host->set_links(*node->links);
     nodes.push_back(std::move(node));
     return *nodes.back();
@@ -115,6 +115,7 @@ class LinkWorld {
   uint64_t now_us = 1'000'000;
   std::vector<std::unique_ptr<Node>> nodes;
   std::function<void(Node&, const net::HostEvent&)> on_event;
+  std::function<void(LinkId, ByteView)> trace;  // of what a link sends
 
  private:
   friend class SimLinks;
@@ -158,6 +159,7 @@ class LinkWorld {
       spoil.reset();
     }
     at->second.sent += taken;
+    if (trace && taken > 0) trace(id, sent);
     // In pieces, one behind the other.
     for (size_t begin = 0; begin < sent.size();) {
       const size_t size = std::min<size_t>(sent.size() - begin, 1 + random_.below(30'000));

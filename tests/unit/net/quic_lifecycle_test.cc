@@ -1,6 +1,7 @@
 // Connections: how they begin, and every way they end.
 #include <gtest/gtest.h>
 
+#include "tests/support/bad_identities.h"
 #include "tests/support/net_pair.h"
 
 namespace sereus::test {
@@ -207,49 +208,6 @@ TEST(QuicLifecycle, NatRebindingIsFollowed) {
 }
 
 // --- certificates that must not pass, presented by either side ---
-
-struct BadIdentity {
-  const char* name;
-  Code code;  // what the side that verifies says
-  TlsIdentity identity;
-};
-
-TlsIdentity identity_with(const CertificateFields& fields, CertificateKey key, SeededRandom& random) {
-  TlsIdentity out;
-  out.chain.push_back(key.certificate(fields, random).value());
-  out.private_key = key.private_key().clone();
-  return out;
-}
-
-std::vector<BadIdentity> bad_identities(uint8_t number) {
-  std::vector<BadIdentity> out;
-  SeededRandom random(77);
-  const auto device = NetWorld::key(number);
-  const auto fields_for = [&](const CertificateKey& key) {
-    CertificateFields fields;
-    fields.extensions.push_back(libp2p_extension(device, key.public_key_info()));
-    return fields;
-  };
-  const auto add = [&](const char* name, Code code, auto change) {
-    CertificateKey key = CertificateKey::generate(random).value();
-    CertificateFields fields = fields_for(key);
-    change(fields);
-    out.push_back({name, code, identity_with(fields, std::move(key), random)});
-  };
-  add("bad extension signature", Code::bad_signature, [](auto& fields) { fields.extensions[0].value.back() ^= 1; });
-  add("expired", Code::expired, [](auto& fields) { fields.not_after = "20250101000000Z"; });
-  add("not valid yet", Code::expired, [](auto& fields) { fields.not_before = "20300101000000Z"; });
-  add("no libp2p extension", Code::malformed, [](auto& fields) { fields.extensions.clear(); });
-  add("truncated extension", Code::malformed, [](auto& fields) { fields.extensions[0].value.resize(20); });
-  add("oversized", Code::too_large, [](auto& fields) {
-    fields.extensions.push_back({{0x2b, 0x06, 0x01, 0x04, 0x01, 0x01}, false, Bytes(9000, 0)});
-  });
-  CertificateKey key = CertificateKey::generate(random).value();
-  TlsIdentity two = identity_with(fields_for(key), std::move(key), random);
-  two.chain.push_back(two.chain[0]);
-  out.push_back({"two certificates", Code::malformed, std::move(two)});
-  return out;
-}
 
 TEST(QuicLifecycle, BadServerCertificatesAreRefused) {
   for (const BadIdentity& bad : bad_identities(2)) {

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
+#include "core/crypto/hash.h"
 #include "tests/support/link_world.h"
 #include "tests/support/net_pair.h"
 
@@ -31,17 +33,23 @@ size_t count(const LinkWorld::Node& node) {
   return out;
 }
 
-class TcpHostTest : public testing::TestWithParam<uint64_t> {
+class TcpHostTest : public testing::TestWithParam<std::tuple<uint64_t, TcpSecurity>> {
  protected:
-  TcpHostTest() : world(GetParam()), client(world.add()), server(world.add(server_settings())) {
+  TcpHostTest() : world(seed()), client(world.add(settings())), server(world.add(server_settings())) {
     EXPECT_TRUE(server.host->listen(kAddress).ok());
     server.host->set_protocols({std::string(kEcho)});
     world.on_event = [this](LinkWorld::Node& node, const HostEvent& event) { on_event(node, event); };
   }
-  static TcpSettings server_settings() {
+  static uint64_t seed() { return std::get<uint64_t>(GetParam()); }
+  static TcpSettings settings() {
     TcpSettings settings;
-    settings.half_open_max = 4;
+    settings.security = {std::get<TcpSecurity>(GetParam())};
     return settings;
+  }
+  static TcpSettings server_settings() {
+    TcpSettings out = settings();
+    out.half_open_max = 4;
+    return out;
   }
 
   ConnectionId connect() {
@@ -126,7 +134,9 @@ class TcpHostTest : public testing::TestWithParam<uint64_t> {
   std::map<StreamId, Transfer> transfers;
 };
 
-INSTANTIATE_TEST_SUITE_P(Seeds, TcpHostTest, testing::Range<uint64_t>(1, 5));
+INSTANTIATE_TEST_SUITE_P(Seeds, TcpHostTest,
+                         testing::Combine(testing::Range<uint64_t>(1, 4),
+                                          testing::Values(TcpSecurity::tls, TcpSecurity::noise)));
 
 TEST_P(TcpHostTest, BothSidesAreProved) {
   ASSERT_NE(connect(), 0u);
@@ -281,9 +291,9 @@ TEST_P(TcpHostTest, GarbageEndsTheConnection) {
 // Whatever byte changes on its way, before or after the handshake: the connection ends, and no changed byte arrives.
 TEST_P(TcpHostTest, AChangedByteEndsTheConnection) {
   for (const uint64_t offset : {0u, 5u, 30u, 60u, 100u, 200u, 300u, 400u, 1000u, 20'000u}) {
-    LinkWorld fresh(GetParam());
-    LinkWorld::Node& dialing = fresh.add();
-    LinkWorld::Node& listening = fresh.add();
+    LinkWorld fresh(seed());
+    LinkWorld::Node& dialing = fresh.add(settings());
+    LinkWorld::Node& listening = fresh.add(settings());
     ASSERT_TRUE(listening.host->listen(kAddress).ok());
     listening.host->set_protocols({std::string(kEcho)});
     ASSERT_TRUE(dialing.host->dial(kAddress, listening.host->peer_id()).ok());
@@ -311,16 +321,31 @@ TEST_P(TcpHostTest, AChangedByteEndsTheConnection) {
 }
 
 TEST_P(TcpHostTest, TheSameSeedGivesTheSameBytes) {
-  const auto bytes_of = [] {
-    LinkWorld fresh(GetParam());
-    LinkWorld::Node& dialing = fresh.add();
-    LinkWorld::Node& listening = fresh.add();
+  const auto bytes_of = [](uint64_t seed) {
+    LinkWorld fresh(seed);
+    LinkWorld::Node& dialing = fresh.add(settings());
+    LinkWorld::Node& listening = fresh.add(settings());
+    Bytes all;
+    fresh.trace = [&](LinkId link, ByteView sent) {
+      all.push_back(static_cast<uint8_t>(link));
+      append(all, sent);
+    };
+    fresh.on_event = [&](LinkWorld::Node& node, const HostEvent& event) {
+      const auto* connected = std::get_if<Connected>(&event);
+      if (connected == nullptr || &node != &dialing) return;
+      const StreamId stream = *dialing.host->open_stream(connected->connection, kEcho);
+      EXPECT_TRUE(dialing.host->write(stream, test::pattern(100'000, 1)).ok());
+      dialing.host->finish(stream);
+    };
     EXPECT_TRUE(listening.host->listen(kAddress).ok());
+    listening.host->set_protocols({std::string(kEcho)});
     EXPECT_TRUE(dialing.host->dial(kAddress, listening.host->peer_id()).ok());
     fresh.run(5 * kSecond);
-    return std::pair(dialing.host->stats().bytes_sent, fresh.now_us);
+    EXPECT_GT(all.size(), 100'000u);
+    return std::pair(crypto::sha256(all).hex(), fresh.now_us);
   };
-  EXPECT_EQ(bytes_of(), bytes_of());
+  EXPECT_EQ(bytes_of(seed()), bytes_of(seed()));
+  EXPECT_NE(bytes_of(seed()).first, bytes_of(seed() + 100).first);
 }
 
 }  // namespace
