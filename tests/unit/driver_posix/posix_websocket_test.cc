@@ -29,7 +29,7 @@ class Lines final : public Logger {
   std::vector<std::string> errors;
 };
 
-class SecureWebSocketTest : public testing::TestWithParam<bool> {
+class SecureWebSocketTest : public testing::Test {
  protected:
   void SetUp() override {
     std::string name = testing::TempDir() + "sereus-wss-XXXXXX";
@@ -93,9 +93,11 @@ class SecureWebSocketTest : public testing::TestWithParam<bool> {
   const IpEndpoint v6 = *parse_ip("::1", 0);
 };
 
-INSTANTIATE_TEST_SUITE_P(Families, SecureWebSocketTest, testing::Bool());
+class SecureWebSocketFamilies : public SecureWebSocketTest, public testing::WithParamInterface<bool> {};
 
-TEST_P(SecureWebSocketTest, ConnectsAndChecksTheCertificate) {
+INSTANTIATE_TEST_SUITE_P(Families, SecureWebSocketFamilies, testing::Bool());
+
+TEST_P(SecureWebSocketFamilies, ConnectsAndChecksTheCertificate) {
   write(authority.server({{}, {v4, v6}}));
   const auto server = make(files());
   ASSERT_TRUE(server.ok()) << server.error().detail;
