@@ -168,7 +168,7 @@ typedef void (*sereus_log_fn)(void* user, uint32_t level, const char* room, cons
 
 typedef struct sereus_config {
   size_t size;
-  const char* data_folder; /* made when missing, readable by its owner only; required */
+  const char* data_folder; /* made when missing, readable by its owner only; NULL: in memory, gone when it is closed */
   uint32_t flags;          /* SEREUS_OPEN_* */
   uint32_t log_level;      /* SEREUS_LOG_*; 0: SEREUS_LOG_WARN */
   sereus_log_fn log;       /* NULL: no log */
@@ -255,6 +255,9 @@ SEREUS_API sereus_status sereus_cancel(sereus_node* node, sereus_id op);
 #define SEREUS_EVENT_SYNC_PROGRESS 9u  /* sereus_event_sync_progress(); coalesced */
 #define SEREUS_EVENT_CLOCK_SUSPECT 10u /* sereus_event_clock_suspect(); the node goes on */
 #define SEREUS_EVENT_FORK 11u          /* sereus_event_fork(): an author signed two histories */
+#define SEREUS_EVENT_CONNECTION 12u    /* sereus_event_connection(): connected, disconnected, identified */
+#define SEREUS_EVENT_STREAM 13u        /* sereus_event_stream(): a peer opened one; never dropped */
+#define SEREUS_EVENT_STREAM_CLOSED 14u /* sereus_event_stream_closed(): reset, or its connection ended */
 
 SEREUS_API uint32_t sereus_event_kind(const sereus_event* event);
 SEREUS_API sereus_id sereus_event_op(const sereus_event* event);         /* the operation it belongs to, or 0 */
@@ -267,11 +270,15 @@ typedef struct sereus_done {
   size_t size;
   sereus_id op;
   sereus_status status;
-  const char* detail;  /* one line: what is wrong and what to do; "" when all is well */
-  sereus_id store;     /* store_create, join (the root store): its id */
-  sereus_bytes data;   /* invite_create: text; identity_backup: bytes; put, write: hash of the entry (32) */
-  uint64_t count;      /* put, write: change sequence; sync: entries received */
-  uint64_t count_sent; /* sync: entries sent */
+  const char* detail;   /* one line: what is wrong and what to do; "" when all is well */
+  sereus_id store;      /* store_create, join (the root store): its id */
+  sereus_bytes data;    /* invite_create: text; identity_backup: bytes; put, write: hash of the entry (32) */
+  uint64_t count;       /* put, write: change sequence; sync: entries received */
+  uint64_t count_sent;  /* sync: entries sent */
+  sereus_id host;       /* host_create */
+  sereus_id connection; /* dial, identify */
+  sereus_id stream;     /* stream_open */
+  int32_t finished;     /* stream_read: 1 when the peer's end was reached */
 } sereus_done;
 SEREUS_API const sereus_done* sereus_event_done(const sereus_event* event);
 
@@ -364,6 +371,42 @@ typedef struct sereus_fork {
   uint64_t seq;
 } sereus_fork;
 SEREUS_API const sereus_fork* sereus_event_fork(const sereus_event* event);
+
+#define SEREUS_CONNECTION_CONNECTED 1u
+#define SEREUS_CONNECTION_DISCONNECTED 2u
+#define SEREUS_CONNECTION_IDENTIFIED 3u /* sereus_connections() tells what the peer said of itself */
+typedef struct sereus_connection_event {
+  size_t size;
+  uint32_t what; /* SEREUS_CONNECTION_* */
+  sereus_id host;
+  sereus_id connection;
+  const char* peer;    /* peer id, proved by the handshake */
+  const char* address; /* the other side's multiaddr, without /p2p */
+  int32_t incoming;
+  sereus_status status; /* DISCONNECTED: why; SEREUS_OK when it was closed in order */
+  const char* detail;
+} sereus_connection_event;
+SEREUS_API const sereus_connection_event* sereus_event_connection(const sereus_event* event);
+
+typedef struct sereus_stream_event {
+  size_t size;
+  sereus_id host;
+  sereus_id connection;
+  sereus_id stream; /* to be read, written and finished, or reset */
+  const char* protocol;
+  const char* peer; /* peer id */
+} sereus_stream_event;
+SEREUS_API const sereus_stream_event* sereus_event_stream(const sereus_event* event);
+
+typedef struct sereus_stream_closed {
+  size_t size;
+  sereus_id host;
+  sereus_id connection;
+  sereus_id stream; /* not to be used any more; what waited on it has got its DONE */
+  sereus_status status;
+  const char* detail;
+} sereus_stream_closed;
+SEREUS_API const sereus_stream_closed* sereus_event_stream_closed(const sereus_event* event);
 
 /* ---- Identity ---------------------------------------------------------------------------------------------------- */
 
@@ -471,6 +514,62 @@ SEREUS_API sereus_status sereus_peer_add_address(sereus_node* node, const char* 
 /* Syncs now: `store` (0: all) with `peer` (NULL: all reachable). DONE when digests are equal with all of them;
  * UNREACHABLE when none could be reached. Connected peers sync by themselves; this waits for it. */
 SEREUS_API sereus_status sereus_sync(sereus_node* node, sereus_id store, const char* peer, sereus_id* op);
+
+/* ---- Hosts, connections, streams ------------------------------------------------------------------------------------ */
+
+/* A host is a libp2p endpoint: a peer id with its sockets. Host 0 is the node's own, which carries its stores; it exists
+ * while the node has an identity and is online. Others are made here and need no identity: each has its own key and carries
+ * only what the application does with it. Multiaddrs of transports: /ip4|ip6/<ip>/udp/<port>/quic-v1 and
+ * /ip4|ip6/<ip>/tcp/<port>. Every host answers identify, identify/push and ping, and asks each new peer to identify. */
+
+#define SEREUS_STREAM_WRITE_MAX 1048576u /* bytes of one write */
+
+typedef struct sereus_host_config {
+  size_t size;
+  sereus_bytes seed;         /* 32 bytes, the secret of its key; empty: drawn, another peer id every time */
+  const char* const* listen; /* multiaddrs; NULL: it only dials */
+  size_t listen_count;
+} sereus_host_config;
+
+/* Makes another host: done.host, and its peer id as text in done.data. config may be NULL. LISTENING events tell its addresses.
+ * Going offline or suspending ends its connections; it listens on the same ports afterwards. */
+SEREUS_API sereus_status sereus_host_create(sereus_node* node, const sereus_host_config* config, sereus_id* op);
+/* Closes a host and all that is on it. */
+SEREUS_API sereus_status sereus_host_close(sereus_node* node, sereus_id host, sereus_id* op);
+/* Listens on one more multiaddr; port 0 draws one. done.data: all addresses of the host with /p2p, one a line. */
+SEREUS_API sereus_status sereus_host_listen(sereus_node* node, sereus_id host, const char* address, sereus_id* op);
+
+/* Accepts streams of a protocol ("/example/1.0.0"): STREAM events, to this handle of the node alone. EXISTS when it is served. */
+SEREUS_API sereus_status sereus_protocol_add(sereus_node* node, sereus_id host, const char* protocol, sereus_id* op);
+SEREUS_API sereus_status sereus_protocol_remove(sereus_node* node, sereus_id host, const char* protocol, sereus_id* op);
+
+/* Connects to a peer at one of `addresses` (multiaddrs, one a line; a /p2p part must name the peer, and must be there when `peer`
+ * is NULL): done.connection, its peer id as text in done.data. A connection that is there is used again; then addresses may be
+ * NULL. DENIED: somebody else answers there. */
+SEREUS_API sereus_status sereus_dial(sereus_node* node, sereus_id host, const char* peer, const char* addresses,
+                                     sereus_id* op);
+SEREUS_API sereus_status sereus_disconnect(sereus_node* node, sereus_id connection, sereus_id* op);
+/* Round trip to the peer: done.count, in microseconds. */
+SEREUS_API sereus_status sereus_ping(sereus_node* node, sereus_id connection, sereus_id* op);
+/* DONE when the peer has said who it is: sereus_connections() has it. */
+SEREUS_API sereus_status sereus_identify(sereus_node* node, sereus_id connection, sereus_id* op);
+
+/* Opens a stream for a protocol: done.stream. UNSUPPORTED: the peer does not speak it. */
+SEREUS_API sereus_status sereus_stream_open(sereus_node* node, sereus_id connection, const char* protocol,
+                                            sereus_id* op);
+#define SEREUS_STREAM_FINISH 1u /* nothing is written after this; the other direction stays open */
+/* Writes, behind earlier writes. DONE when the connection has taken all of it: a peer that does not read delays it. At most
+ * 1 MiB at once and 1 MiB ahead: TOO_LARGE, or DONE with AGAIN. data may be empty to finish alone. */
+SEREUS_API sereus_status sereus_stream_write(sereus_node* node, sereus_id stream, sereus_bytes data, uint32_t flags,
+                                             sereus_id* op);
+/* Reads: DONE when there are bytes (done.data, at most size_max; 0: 64 KiB; at most 1 MiB) or the end (done.finished). Bytes
+ * that nobody reads stop the peer. One read of a stream at a time: BUSY. */
+SEREUS_API sereus_status sereus_stream_read(sereus_node* node, sereus_id stream, uint32_t size_max, sereus_id* op);
+/* Ends both directions at once; what was not sent is lost. A stream whose two directions have ended needs none. */
+SEREUS_API sereus_status sereus_stream_reset(sereus_node* node, sereus_id stream, sereus_id* op);
+
+SEREUS_API sereus_status sereus_hosts(sereus_node* node, sereus_rows** out);       /* sereus_rows_host() */
+SEREUS_API sereus_status sereus_connections(sereus_node* node, sereus_rows** out); /* sereus_rows_connection() */
 
 /* ---- Information: synchronous ------------------------------------------------------------------------------------- */
 
@@ -581,6 +680,34 @@ typedef struct sereus_invite_info {
   const char* peer; /* "" when for whoever has it */
 } sereus_invite_info;
 SEREUS_API const sereus_invite_info* sereus_rows_invite(const sereus_rows* rows, size_t index);
+
+typedef struct sereus_host_info {
+  size_t size;
+  sereus_id host; /* 0: the node's own */
+  const char* peer;
+  const char* addresses; /* listened on, with /p2p, one a line */
+  const char* protocols; /* of the application, one a line */
+  uint32_t connections;
+} sereus_host_info;
+SEREUS_API const sereus_host_info* sereus_rows_host(const sereus_rows* rows, size_t index);
+
+typedef struct sereus_connection_info {
+  size_t size;
+  sereus_id connection;
+  sereus_id host;
+  const char* peer;
+  const char* address; /* the other side's multiaddr, without /p2p */
+  int32_t incoming;
+  uint32_t streams;      /* of the application */
+  int32_t identified;    /* 1: the fields that follow are what the peer said */
+  int32_t signed_record; /* 1: its addresses are signed by it */
+  const char* agent;
+  const char* protocol_version;
+  const char* observed;  /* the address we seem to have */
+  const char* protocols; /* one a line */
+  const char* addresses; /* where it listens, one a line */
+} sereus_connection_info;
+SEREUS_API const sereus_connection_info* sereus_rows_connection(const sereus_rows* rows, size_t index);
 
 #ifdef __cplusplus
 }

@@ -19,6 +19,9 @@ static_assert(number(EventKind::watch_reset) == SEREUS_EVENT_WATCH_RESET);
 static_assert(number(EventKind::sync_progress) == SEREUS_EVENT_SYNC_PROGRESS);
 static_assert(number(EventKind::clock_suspect) == SEREUS_EVENT_CLOCK_SUSPECT);
 static_assert(number(EventKind::fork) == SEREUS_EVENT_FORK);
+static_assert(number(EventKind::connection) == SEREUS_EVENT_CONNECTION);
+static_assert(number(EventKind::stream) == SEREUS_EVENT_STREAM);
+static_assert(number(EventKind::stream_closed) == SEREUS_EVENT_STREAM_CLOSED);
 
 sereus_bytes view(const sereus::Bytes& bytes) { return {bytes.data(), bytes.size()}; }
 
@@ -33,8 +36,10 @@ sereus_event::sereus_event(Event from) : event(std::move(from)), done{} {
   const Event& e = event;
   switch (e.kind) {
     case EventKind::done:
-      done = {sizeof done, e.op,        static_cast<sereus_status>(e.status), e.detail.c_str(), e.store, view(e.data),
-              e.count,     e.count_sent};
+      done = {sizeof done,      e.op,         static_cast<sereus_status>(e.status),
+              e.detail.c_str(), e.store,      view(e.data),
+              e.count,          e.count_sent, e.host,
+              e.connection,     e.stream,     e.finished};
       break;
     case EventKind::closed:
       break;
@@ -65,6 +70,24 @@ sereus_event::sereus_event(Event from) : event(std::move(from)), done{} {
       break;
     case EventKind::fork:
       fork = {sizeof fork, e.store, view(e.author), e.sequence};
+      break;
+    case EventKind::connection:
+      connection = {sizeof connection,
+                    e.what,
+                    e.host,
+                    e.connection,
+                    e.peer.c_str(),
+                    e.address.c_str(),
+                    e.incoming,
+                    static_cast<sereus_status>(e.status),
+                    e.detail.c_str()};
+      break;
+    case EventKind::stream:
+      stream = {sizeof stream, e.host, e.connection, e.stream, e.name.c_str(), e.peer.c_str()};
+      break;
+    case EventKind::stream_closed:
+      stream_closed = {sizeof stream_closed, e.host, e.connection, e.stream, static_cast<sereus_status>(e.status),
+                       e.detail.c_str()};
       break;
   }
 }
@@ -105,4 +128,13 @@ const sereus_clock_suspect* sereus_event_clock_suspect(const sereus_event* event
 }
 const sereus_fork* sereus_event_fork(const sereus_event* event) {
   return event == nullptr ? nullptr : when(event, EventKind::fork, event->fork);
+}
+const sereus_connection_event* sereus_event_connection(const sereus_event* event) {
+  return event == nullptr ? nullptr : when(event, EventKind::connection, event->connection);
+}
+const sereus_stream_event* sereus_event_stream(const sereus_event* event) {
+  return event == nullptr ? nullptr : when(event, EventKind::stream, event->stream);
+}
+const sereus_stream_closed* sereus_event_stream_closed(const sereus_event* event) {
+  return event == nullptr ? nullptr : when(event, EventKind::stream_closed, event->stream_closed);
 }

@@ -21,5 +21,8 @@ struct sereus_event {
     sereus_sync_progress progress;
     sereus_clock_suspect clock;
     sereus_fork fork;
+    sereus_connection_event connection;
+    sereus_stream_event stream;
+    sereus_stream_closed stream_closed;
   };
 };

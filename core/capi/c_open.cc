@@ -47,8 +47,13 @@ Status copy_listen(const sereus_config& config, std::vector<std::string>* to) {
 // Everything but the passphrase, so that no failure leaves a copy of it behind.
 Result<LocalConfig> copy_config(const sereus_config& config) {
   LocalConfig out;
-  SEREUS_TRY(copy_path(config.data_folder, Presence::required, "data_folder is missing, too long or not UTF-8",
+  SEREUS_TRY(copy_path(config.data_folder, Presence::optional, "data_folder is too long or not UTF-8",
                        &out.system.data_folder));
+  // NULL asks for a node in memory; "" is somebody's mistake.
+  if (config.data_folder != nullptr && out.system.data_folder.empty()) return wrong("data_folder is empty");
+  if (config.data_folder == nullptr && (config.flags & SEREUS_OPEN_EXISTING) != 0) {
+    return wrong("a node in memory does not exist before it is opened");
+  }
   SEREUS_TRY(copy_path(config.control_socket, Presence::optional, "control_socket is too long or not UTF-8",
                        &out.control_socket));
   if ((config.flags & ~kFlags) != 0) return fail(Code::unsupported, "sereus_config: flags of a newer version");

@@ -68,6 +68,28 @@ sereus_invite_info to_struct(const node::InviteRow& row) {
           row.expires_wall_s,         row.revoked,    row.peer.c_str()};
 }
 
+sereus_host_info to_struct(const node::HostRow& row) {
+  return {sizeof(sereus_host_info), row.host,       row.peer.c_str(), row.addresses.c_str(),
+          row.protocols.c_str(),    row.connections};
+}
+
+sereus_connection_info to_struct(const node::ConnectionRow& row) {
+  return {sizeof(sereus_connection_info),
+          row.connection,
+          row.host,
+          row.peer.c_str(),
+          row.address.c_str(),
+          row.incoming,
+          row.streams,
+          row.identified,
+          row.signed_record,
+          row.agent.c_str(),
+          row.protocol_version.c_str(),
+          row.observed.c_str(),
+          row.protocols.c_str(),
+          row.addresses.c_str()};
+}
+
 template <typename T>
 const T* row_at(const sereus_rows* rows, size_t index) {
   if (rows == nullptr) return nullptr;
@@ -106,4 +128,10 @@ const sereus_peer_info* sereus_rows_peer(const sereus_rows* rows, size_t index) 
 }
 const sereus_invite_info* sereus_rows_invite(const sereus_rows* rows, size_t index) {
   return row_at<sereus_invite_info>(rows, index);
+}
+const sereus_host_info* sereus_rows_host(const sereus_rows* rows, size_t index) {
+  return row_at<sereus_host_info>(rows, index);
+}
+const sereus_connection_info* sereus_rows_connection(const sereus_rows* rows, size_t index) {
+  return row_at<sereus_connection_info>(rows, index);
 }

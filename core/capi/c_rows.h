@@ -14,6 +14,7 @@ struct sereus_rows {
 
   const sereus::node::Rows rows;
   std::variant<std::vector<sereus_item>, std::vector<sereus_head>, std::vector<sereus_node_info>,
-               std::vector<sereus_store_info>, std::vector<sereus_peer_info>, std::vector<sereus_invite_info>>
+               std::vector<sereus_store_info>, std::vector<sereus_peer_info>, std::vector<sereus_invite_info>,
+               std::vector<sereus_host_info>, std::vector<sereus_connection_info>>
       structs;
 };

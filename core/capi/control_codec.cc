@@ -229,6 +229,10 @@ size_t row_size(const node::PeerRow& row) {
   return row.addresses.size() + row.name.size() + row.detail.size() + kRowOverhead;
 }
 size_t row_size(const node::InviteRow& row) { return row.id.size() + row.peer.size() + kRowOverhead; }
+size_t row_size(const node::HostRow& row) { return row.addresses.size() + row.protocols.size() + kRowOverhead; }
+size_t row_size(const node::ConnectionRow& row) {
+  return row.protocols.size() + row.addresses.size() + row.agent.size() + 2 * kRowOverhead;
+}
 
 }  // namespace
 

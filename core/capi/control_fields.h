@@ -31,6 +31,11 @@ void fields_of_event(M& m, Visit&& visit) {
   visit(20, m.deleted);
   visit(21, m.winner);
   visit(22, m.wall_us);
+  visit(23, m.host);
+  visit(24, m.connection);
+  visit(25, m.stream);
+  visit(26, m.incoming);
+  visit(27, m.finished);
 }
 
 template <typename M, typename Visit>
@@ -185,6 +190,34 @@ void fields_of_row(M& m, Visit&& visit) {
   visit(4, m.expires_wall_s);
   visit(5, m.revoked);
   visit(6, m.peer);
+}
+
+template <typename M, typename Visit>
+requires std::is_same_v<std::remove_const_t<M>, node::HostRow>
+void fields_of_row(M& m, Visit&& visit) {
+  visit(1, m.host);
+  visit(2, m.peer);
+  visit(3, m.addresses);
+  visit(4, m.protocols);
+  visit(5, m.connections);
+}
+
+template <typename M, typename Visit>
+requires std::is_same_v<std::remove_const_t<M>, node::ConnectionRow>
+void fields_of_row(M& m, Visit&& visit) {
+  visit(1, m.connection);
+  visit(2, m.host);
+  visit(3, m.peer);
+  visit(4, m.address);
+  visit(5, m.incoming);
+  visit(6, m.streams);
+  visit(7, m.identified);
+  visit(8, m.signed_record);
+  visit(9, m.agent);
+  visit(10, m.protocol_version);
+  visit(11, m.observed);
+  visit(12, m.protocols);
+  visit(13, m.addresses);
 }
 
 }  // namespace sereus::capi

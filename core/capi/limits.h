@@ -11,10 +11,12 @@ inline constexpr uint32_t kEventQueueMax = 1u << 20;  // of small structs; their
 inline constexpr uint32_t kOperationsDefault = 65536;
 inline constexpr uint32_t kOperationsMax = 1u << 20;
 inline constexpr size_t kOperationBytesMax = 64u
-                                             << 20;  // arguments of operations under way; one larger is let in alone
-inline constexpr size_t kEventBytesMax = 64u << 20;  // keys and values in waiting events; watches wait, others drop
-inline constexpr size_t kWriteBytesMax = 2u << 20;   // keys and values of one transaction: an entry's size
-inline constexpr size_t kTextSizeMax = 4096;         // names, peer ids, multiaddrs, paths
+                                             << 20;     // arguments of operations under way; one larger is let in alone
+inline constexpr size_t kEventBytesMax = 64u << 20;     // keys and values in waiting events; watches wait, others drop
+inline constexpr size_t kWriteBytesMax = 2u << 20;      // keys and values of one transaction: an entry's size
+inline constexpr size_t kTextSizeMax = 4096;            // names, peer ids, multiaddrs, paths
+inline constexpr size_t kAddressesSizeMax = 64u << 10;  // of a peer: what identify can tell, and more
+inline constexpr size_t kStreamWriteMax = 1u << 20;     // one write: a copy of it waits until the peer has room
 inline constexpr size_t kInviteSizeMax = 64u << 10;
 inline constexpr size_t kPassphraseSizeMax = 4096;
 inline constexpr size_t kBackupSizeMax = 8u << 20;

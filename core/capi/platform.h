@@ -86,8 +86,8 @@ class NodeSystem {
 };
 
 struct SystemConfig {
-  std::string data_folder;
-  bool create = true;  // the data folder, when it is missing
+  std::string data_folder;  // empty: files in memory
+  bool create = true;       // the data folder, when it is missing
   bool caller_driven = false;
   Logger* logger = nullptr;  // outlives the system; may be null
 };

@@ -4,6 +4,7 @@
 
 #include "core/capi/limits.h"
 #include "core/capi/platform.h"
+#include "core/ports/ram_files.h"
 #include "drivers/posix/posix_control_channel.h"
 #include "drivers/posix/posix_control_listener.h"
 #include "drivers/posix/posix_files.h"
@@ -48,8 +49,7 @@ class JoinedThread final : public Thread {
 
 class PosixSystem final : public NodeSystem {
  public:
-  PosixSystem(const SystemConfig& config, std::unique_ptr<posix::PosixFiles> files,
-              std::unique_ptr<posix::PosixLoop> loop)
+  PosixSystem(const SystemConfig& config, std::unique_ptr<Files> files, std::unique_ptr<posix::PosixLoop> loop)
       : caller_driven_(config.caller_driven),
         files_(std::move(files)),
         loop_(std::move(loop)),
@@ -108,7 +108,7 @@ class PosixSystem final : public NodeSystem {
 
   const bool caller_driven_;
   Times given_now_;  // what the caller said last
-  std::unique_ptr<posix::PosixFiles> files_;
+  std::unique_ptr<Files> files_;
   std::unique_ptr<posix::PosixLoop> loop_;
   posix::PosixRandom random_;
   posix::InlineJobs inline_jobs_;
@@ -120,7 +120,12 @@ class PosixSystem final : public NodeSystem {
 class PosixPlatform final : public Platform {
  public:
   Result<std::unique_ptr<NodeSystem>> make_system(const SystemConfig& config) override {
-    SEREUS_ASSIGN(auto files, posix::PosixFiles::open(config.data_folder, config.create));
+    std::unique_ptr<Files> files;
+    if (config.data_folder.empty()) {
+      files = std::make_unique<RamFiles>();
+    } else {
+      SEREUS_ASSIGN(files, posix::PosixFiles::open(config.data_folder, config.create));
+    }
     SEREUS_ASSIGN(auto loop, posix::PosixLoop::make());
     return std::unique_ptr<NodeSystem>(std::make_unique<PosixSystem>(config, std::move(files), std::move(loop)));
   }

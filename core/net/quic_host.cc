@@ -6,10 +6,13 @@
 
 #include "core/crypto/hash.h"
 #include "core/net/listen_address.h"
+#include "core/net/transport_address.h"
 #include "core/net/wolfssl_scope.h"
 
 namespace sereus::net {
 namespace {
+
+constexpr std::string_view kForm = "/ip4|ip6/.../udp/.../quic-v1";
 
 bool is_loopback(const IpEndpoint& endpoint) {
   if (!endpoint.is_v6) return endpoint.address[0] == 127;
@@ -100,13 +103,9 @@ Result<QuicSocket*> QuicHost::socket_for(const IpEndpoint& remote) {
 
 Status QuicHost::listen(std::string_view multiaddr) {
   if (core_.closed) return fail(Code::closed, "the host is closed");
-  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
-  const auto endpoint = address.quic_endpoint();
-  if (!endpoint) return fail(Code::unsupported, "only /ip4|ip6/.../udp/.../quic-v1 can be listened on");
-  if (const auto peer = address.peer_id(); peer && *peer != peer_id_) {
-    return fail(Code::invalid, "the address names another peer");
-  }
-  SEREUS_ASSIGN(QuicSocket * socket, bind(*endpoint, true));
+  SEREUS_ASSIGN(const Multiaddr address, parse_listen_address(multiaddr, peer_id_));
+  SEREUS_ASSIGN(const IpEndpoint endpoint, listen_endpoint(address.quic_endpoint(), kForm));
+  SEREUS_ASSIGN(QuicSocket * socket, bind(endpoint, true));
   core_.log(LogLevel::info, "listening on " + to_string(socket->local));
   return {};
 }
@@ -129,17 +128,11 @@ void QuicHost::set_protocols(std::vector<std::string> protocols) { core_.protoco
 
 Result<uint64_t> QuicHost::dial(std::string_view multiaddr, const PeerId& peer) {
   if (core_.closed) return fail(Code::closed, "the host is closed");
-  if (peer.empty()) return fail(Code::invalid, "no peer to dial");
-  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
-  const auto endpoint = address.quic_endpoint();
-  if (!endpoint) return fail(Code::unsupported, "only /ip4|ip6/.../udp/.../quic-v1 can be dialed");
-  if (endpoint->port == 0) return fail(Code::invalid, "the address has no port");
-  if (const auto named = address.peer_id(); named && *named != peer) {
-    return fail(Code::invalid, "the address names another peer");
-  }
+  SEREUS_ASSIGN(const Multiaddr address, parse_dial_address(multiaddr, peer));
+  SEREUS_ASSIGN(const IpEndpoint endpoint, dial_endpoint(address.quic_endpoint(), kForm));
   if (pending_dials_.size() + core_.dialing >= kDialsMax) return fail(Code::again, "too many dials under way");
   // The connection begins in step(), which knows the time.
-  pending_dials_.push_back({++last_dial_, *endpoint, peer});
+  pending_dials_.push_back({++last_dial_, endpoint, peer});
   return last_dial_;
 }
 

@@ -83,7 +83,7 @@ bool TcpConnection::read_link() {
       return false;
     }
     if (got.ended || goodbye_heard()) {
-      (void)write_link();  // our goodbye
+      if (stage_ == Stage::open) say_goodbye();
       end(stage_ == Stage::open ? Error{Code::ok, "the peer closed the connection"}
                                 : fail(Code::closed, "the peer closed the connection before it was proved"));
       return false;
@@ -113,8 +113,8 @@ Status TcpConnection::feed(ByteView in) {
   SEREUS_TRY(outer_.feed(in, out_, inner));
   if (stage_ == Stage::outer && outer_.state() == Channel::State::established) SEREUS_TRY(start_security());
   Status fed = feed_inner(inner);
-  if (const Status flushed = flush_inner(); fed.ok()) return flushed;
-  return fed;
+  Status flushed = flush_inner();  // what says why goes out after an error, too
+  return fed.ok() ? flushed : fed;
 }
 
 Status TcpConnection::feed_inner(ByteView in) {
@@ -258,11 +258,15 @@ void TcpConnection::disconnect(Code reason) {
     stage_ = Stage::closing;  // what yamux says of its end is not the reason
     yamux_->close(YamuxGoAway::normal);
     (void)write_link();
-    secure_->finish(inner_out());
-    if (flush_inner().ok()) outer_.finish(out_);
-    (void)write_link();
+    say_goodbye();
   }
   end(Error{reason, "closed here"});
+}
+
+void TcpConnection::say_goodbye() {
+  secure_->finish(inner_out());
+  if (flush_inner().ok()) outer_.finish(out_);
+  (void)write_link();
 }
 
 // Tells the application, streams first, and lets the link go.

@@ -100,6 +100,7 @@ class TcpConnection {
   Bytes& inner_out() { return outer_.empty() ? out_ : inner_out_; }
   Status flush_inner();
   bool write_link();
+  void say_goodbye();
   void proved();
   void end(const Error& reason);
 

@@ -6,11 +6,21 @@
 #include "core/net/listen_address.h"
 #include "core/net/multiaddr.h"
 #include "core/net/tls_channel.h"
+#include "core/net/transport_address.h"
 #include "core/net/web_tls_channel.h"
 #include "core/net/websocket_channel.h"
 #include "core/net/wolfssl_scope.h"
 
 namespace sereus::net {
+namespace {
+
+constexpr std::string_view kForm = "/ip4|ip6/.../tcp/..., also with /ws or /tls/ws";
+
+std::optional<IpEndpoint> endpoint_of(const std::optional<TcpAddress>& address) {
+  return address ? std::optional(address->endpoint) : std::nullopt;
+}
+
+}  // namespace
 
 std::string_view protocol_of(TcpSecurity security) {
   switch (security) {
@@ -120,19 +130,15 @@ void TcpHost::on_closed(LinkId link, const Error& reason) {
 
 Status TcpHost::listen(std::string_view multiaddr) {
   if (closed_) return fail(Code::closed, "the host is closed");
-  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
+  SEREUS_ASSIGN(const Multiaddr address, parse_listen_address(multiaddr, peer_id_));
   const auto wanted = TcpAddress::of(address);
-  if (!wanted)
-    return fail(Code::unsupported, "only /ip4|ip6/.../tcp/..., also with /ws or /tls/ws, can be listened on");
-  if (const auto peer = address.peer_id(); peer && *peer != peer_id_) {
-    return fail(Code::invalid, "the address names another peer");
-  }
+  SEREUS_ASSIGN(const IpEndpoint endpoint, listen_endpoint(endpoint_of(wanted), kForm));
   if (listeners_.size() >= kTcpListenersMax) return fail(Code::too_large, "too many sockets");
   const auto& certificate = core_.settings.websocket.certificate;
   if (wanted->wrap == TcpWrap::wss && (!certificate || !certificate->loaded())) {
     return fail(Code::invalid, "secure WebSocket needs a server certificate, and none is configured");
   }
-  SEREUS_ASSIGN(const Links::Listening listening, core_.links->listen(wanted->endpoint));
+  SEREUS_ASSIGN(const Links::Listening listening, core_.links->listen(endpoint));
   listeners_.push_back({listening.listener, {listening.local, wanted->wrap, wanted->name}});
   return {};
 }
@@ -149,16 +155,11 @@ std::vector<std::string> TcpHost::listen_addresses() const {
 
 Result<uint64_t> TcpHost::dial(std::string_view multiaddr, const PeerId& peer) {
   if (closed_) return fail(Code::closed, "the host is closed");
-  if (peer.empty()) return fail(Code::invalid, "no peer to dial");
-  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
+  SEREUS_ASSIGN(const Multiaddr address, parse_dial_address(multiaddr, peer));
   const auto remote = TcpAddress::of(address);
-  if (!remote) return fail(Code::unsupported, "only /ip4|ip6/.../tcp/..., also with /ws or /tls/ws, can be dialed");
+  SEREUS_TRY(dial_endpoint(endpoint_of(remote), kForm));
   if (remote->wrap == TcpWrap::wss && !core_.settings.websocket.trust) {
     return fail(Code::unsupported, "it is not configured who is trusted to sign certificates of secure WebSocket");
-  }
-  if (remote->endpoint.port == 0) return fail(Code::invalid, "the address has no port");
-  if (const auto named = address.peer_id(); named && *named != peer) {
-    return fail(Code::invalid, "the address names another peer");
   }
   if (pending_dials_.size() + core_.half_open >= kDialsMax) return fail(Code::again, "too many dials under way");
   // The connection begins in step(), which knows the time.

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "core/base/assert.h"
 #include "core/net/limits.h"
@@ -25,8 +26,6 @@ constexpr size_t kSealedLengthMax = kPlainMax + 256;
 constexpr size_t kSealedLengthMin = 16 + 1;  // tag and inner type
 constexpr size_t kSealedExtra = kHeaderSize + kSealedLengthMin;
 constexpr uint8_t kChangeCipherSpec = 20;
-constexpr uint8_t kAlert = 21;
-constexpr uint8_t kHandshake = 22;
 constexpr uint8_t kApplicationData = 23;
 
 constexpr int kAlertNoApplicationProtocol = 120;
@@ -77,7 +76,7 @@ int TlsChannel::on_receive(WOLFSSL* /*ssl*/, char* buffer, int size, void* user)
   auto* channel = static_cast<TlsChannel*>(user);
   if (channel->input_.empty()) return WOLFSSL_CBIO_ERR_WANT_READ;
   const size_t count = std::min(static_cast<size_t>(size), channel->input_.size());
-  std::copy_n(channel->input_.begin(), count, buffer);
+  std::memcpy(buffer, channel->input_.data(), count);
   channel->input_ = channel->input_.subspan(count);
   return static_cast<int>(count);
 }

@@ -22,6 +22,9 @@ enum class EventKind : uint32_t {
   sync_progress = 9,   // op, store, peer, count = received, count_sent, count_missing
   clock_suspect = 10,  // wall_us, detail = reason
   fork = 11,           // store, author, sequence = seq
+  connection = 12,     // what, host, connection, peer, address, incoming, status, detail
+  stream = 13,         // host, connection, stream, name = protocol, peer
+  stream_closed = 14,  // host, connection, stream, status, detail
 };
 
 inline constexpr uint32_t kAllOrigins = UINT32_MAX;
@@ -50,6 +53,11 @@ struct Event {
   bool deleted = false;
   bool winner = false;
   int64_t wall_us = 0;
+  uint64_t host = 0;
+  uint64_t connection = 0;
+  uint64_t stream = 0;
+  bool incoming = false;
+  bool finished = false;  // of a read: the peer's end
 };
 
 // Where a node's events go: the bounded queues of the embedder and of the control clients.

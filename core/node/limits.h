@@ -31,4 +31,16 @@ inline constexpr int64_t kClockJumpUs = 3600 * int64_t{1'000'000};
 inline constexpr int64_t kClockAheadS = int64_t{10} * 365 * 86400;  // no build is used for longer than that
 inline constexpr size_t kJoinFrameSizeMax = 16 * 1024;
 
+// --- what applications do with hosts -------------------------------------------------------------------------------
+
+inline constexpr size_t kHostsMax = 64;          // each has its sockets
+inline constexpr size_t kAppProtocolsMax = 256;  // of a host; identify tells them all
+inline constexpr size_t kAppStreamsMax = 4096;   // of a host
+inline constexpr size_t kAppDialsMax = 256;      // of a host, under way
+inline constexpr size_t kAppWaitingMax = 64;     // operations that wait for one answer
+inline constexpr size_t kAppWriteAheadMax =
+    1 << 20;  // not taken by the transport, of a stream; one write is let in alone
+inline constexpr size_t kAppReadDefault = 64 << 10;
+inline constexpr size_t kAppReadMax = 1 << 20;  // of one read: it is held in an event
+
 }  // namespace sereus::node

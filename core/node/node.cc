@@ -21,7 +21,10 @@ Result<std::unique_ptr<Node>> Node::open(const NodePorts& ports, NodeConfig conf
 }
 
 NodeImpl::NodeImpl(const NodePorts& ports, NodeConfig config, const Times& now)
-    : context_(ports, now), config_(std::move(config)), view_(std::make_shared<View>()) {
+    : context_(ports, now),
+      config_(std::move(config)),
+      view_(std::make_shared<View>()),
+      app_hosts_(context_, [this] { return ++last_handle_; }) {
   online_wanted_ = config_.online;
 }
 
@@ -71,6 +74,7 @@ Status NodeImpl::open_folder() {
     for (StoreSlot* root : roots) reconcile_root(*root);
     if (online_wanted_) SEREUS_TRY(go_online());
   }
+  if (online_wanted_) app_hosts_.go_online();
   publish();
   return {};
 }
@@ -101,6 +105,7 @@ void NodeImpl::check_clock(const Times& now) {
   last_times_ = now;
   context_.clock_suspect = reason != nullptr;
   if (host_ && context_.clock_suspect != was_suspect) host_->set_clock_suspect(context_.clock_suspect);
+  if (context_.clock_suspect != was_suspect) app_hosts_.set_clock_suspect(context_.clock_suspect);
   if (jump == nullptr && (reason == nullptr || (was_suspect && !first))) return;
   publish_due_ = true;
   Event event;
@@ -126,8 +131,9 @@ uint64_t NodeImpl::step(const Times& now) {
     slot->start_work();
     slot->pump_watches();
   }
+  host_deadline_ = app_hosts_.step();
   if (host_) {
-    host_deadline_ = host_->step(now);
+    host_deadline_ = std::min({host_deadline_, app_hosts_.own().step(), host_->step(now)});
     if (drain_host()) host_deadline_ = now.mono_us;  // what they brought is for the next step
     const net::HostStats stats = host_->stats();
     if (publish_at_ == kNever && stats.bytes_received + stats.bytes_sent != published_bytes_) {
@@ -135,6 +141,7 @@ uint64_t NodeImpl::step(const Times& now) {
       publish_at_ = now.mono_us + kPublishUs;
     }
   }
+  if (app_hosts_.take_changed()) publish_due_ = true;
   if (publish_due_ || now.mono_us >= publish_at_) publish();
   // A worker may still be reading for a session or a watch that is gone; only then is nothing open any more.
   if (databases_closed_ && context_.jobs_running() == 0) {
@@ -147,7 +154,7 @@ uint64_t NodeImpl::step(const Times& now) {
 }
 
 uint64_t NodeImpl::next_deadline() const {
-  uint64_t next = std::min(publish_at_, host_ ? host_deadline_ : kNever);
+  uint64_t next = std::min(publish_at_, host_deadline_);
   if (stage_ != Stage::running) return next;
   for (const auto& [stream, session] : sessions_) next = std::min(next, session->machine.deadline());
   for (const auto& [ref, join] : joins_) next = std::min(next, join.deadline);
@@ -167,7 +174,7 @@ uint64_t NodeImpl::next_deadline() const {
     next = std::min(next, context_.now.mono_us + static_cast<uint64_t>(wait));
   }
   for (const auto& [id, connection] : connections_) {
-    if (!belongs(connection.device)) next = std::min(next, connection.since + kStrangerUs);
+    if (is_stranger(id, connection)) next = std::min(next, connection.since + kStrangerUs);
   }
   return next;
 }
@@ -222,6 +229,8 @@ void NodeImpl::publish() {
   }
   state.peers = peer_rows();
   state.invites = invite_rows();
+  state.hosts = app_hosts_.host_rows();
+  state.connections = app_hosts_.connection_rows();
   view_->publish(std::move(state));
 }
 
@@ -244,7 +253,7 @@ void NodeImpl::shut_down(std::function<void()> then) {
   joins_.clear();
   syncs_.clear();
   for (OpRef ref : waiting) context_.complete(ref, fail(Code::cancelled, "the node is closing"));
-  go_offline();
+  go_offline(stage_ == Stage::suspending ? Code::suspended : Code::closed);
   close_stores();
 }
 

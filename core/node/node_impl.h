@@ -4,7 +4,8 @@
 //   node_identity.cc  create, back up, restore, passphrase, erase
 //   node_stores.cc    stores: create, materialise what the root declares, archive, drop
 //   node_peers.cc     who is who: invites, removal, the peer table
-//   node_network.cc   hosts, dialing, connections, streams
+//   node_network.cc   the own host: dialing, connections, streams
+//   app_hosts.h       what the application does with this host and others
 //   node_join.cc      redeeming invites, both sides
 //   node_sync.cc      sync sessions and sync operations
 #pragma once
@@ -16,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "core/node/app_hosts.h"
 #include "core/node/context.h"
 #include "core/node/invite.h"
 #include "core/node/limits.h"
@@ -205,7 +207,7 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   // node_network.cc
   Status go_online();
   Status listen_on(const std::string& address);
-  void go_offline();
+  void go_offline(Code why = Code::closed);
   bool drain_host();  // true when something had happened
   void on_connected(const net::Connected& event);
   void on_disconnected(const net::Disconnected& event);
@@ -218,6 +220,7 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   bool dial_peer(const DeviceKey& device, Peer& peer);
   void dial_failed(const DeviceKey& device, Peer& peer, const Error& error);
   void disconnect_strangers();
+  bool is_stranger(net::ConnectionId id, const Connection& connection) const;
   void disconnect_peer(const DeviceKey& device);
   bool keep_new_connection(const Connection& old, const Connection& fresh) const;
   void drop_connection(net::ConnectionId connection);
@@ -286,6 +289,7 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   std::map<DeviceKey, Peer> peers_;
   std::set<std::pair<StoreId, DeviceKey>> introductions_;
 
+  AppHosts app_hosts_;
   std::unique_ptr<net::Host> host_;
   std::map<net::ConnectionId, Connection> connections_;
   std::map<net::StreamId, std::unique_ptr<Session>> sessions_;

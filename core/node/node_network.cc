@@ -18,7 +18,7 @@ Status NodeImpl::go_online() {
   if (host_) return {};
   SEREUS_ASSIGN(host_, context_.ports.hosts->make_host(keystore_->device_seed()));
   host_->set_clock_suspect(context_.clock_suspect);
-  host_->set_protocols({store::kSyncProtocol, kJoinProtocol});
+  app_hosts_.own().attach(*host_, keystore_->device(), {store::kSyncProtocol, kJoinProtocol});
   Status last = fail(Code::invalid, "there is no address to listen on");
   bool listening = config_.listen.empty();
   for (const std::string& address : config_.listen) {
@@ -30,6 +30,7 @@ Status NodeImpl::go_online() {
     }
   }
   if (!listening) {
+    app_hosts_.own().detach(Code::closed);
     host_.reset();
     return last;
   }
@@ -67,8 +68,10 @@ Status NodeImpl::listen_on(const std::string& address) {
   return {};
 }
 
-void NodeImpl::go_offline() {
+void NodeImpl::go_offline(Code why) {
+  app_hosts_.go_offline(why);
   if (!host_) return;
+  app_hosts_.own().detach(why);
   host_->close(context_.now);
   const net::HostStats stats = host_->stats();
   bytes_sent_before_ += stats.bytes_sent;
@@ -93,7 +96,9 @@ bool NodeImpl::drain_host() {
     const std::optional<net::HostEvent> event = host_->next_event();
     if (!event) break;
     happened = true;
-    if (const auto* connected = std::get_if<net::Connected>(&*event)) {
+    if (app_hosts_.own().on_event(*event)) {
+      publish_due_ = true;
+    } else if (const auto* connected = std::get_if<net::Connected>(&*event)) {
       on_connected(*connected);
     } else if (const auto* disconnected = std::get_if<net::Disconnected>(&*event)) {
       on_disconnected(*disconnected);
@@ -136,12 +141,14 @@ void NodeImpl::on_connected(const net::Connected& event) {
   const bool member = device && (belongs(*device) || joining != joins_.end());
   size_t strangers = 0;
   for (const auto& [id, other] : connections_) strangers += belongs(other.device) ? 0 : 1;
-  if (!device || *device == own_device() || connections_.size() >= kConnectionsMax ||
-      (!member && strangers >= kStrangersMax)) {
+  // The application's protocols are for anybody; ours are for members.
+  const bool for_application = app_hosts_.own().serves() || app_hosts_.own().uses(event.connection);
+  if ((!device && !for_application) || connection.device == own_device() || connections_.size() >= kConnectionsMax ||
+      (!member && !for_application && strangers >= kStrangersMax)) {
     host_->disconnect(event.connection, Code::again);
     return;
   }
-  if (member || peers_.contains(*device)) {
+  if (device && (member || peers_.contains(*device))) {
     Peer& peer = peer_of(*device);
     if (peer.dialing != 0 && peer.dialing == event.dial) peer.dialing = 0;
     if (peer.connection != 0 && !keep_new_connection(connections_.at(peer.connection), connection)) {
@@ -159,7 +166,7 @@ void NodeImpl::on_connected(const net::Connected& event) {
   }
   connections_[event.connection] = connection;
   publish_due_ = true;
-  if (belongs(*device)) {
+  if (device && belongs(*device)) {
     remember_address(*device, event.address);
     emit_peer(kPeerConnected, *device, event.address, 0);
     ensure_sessions(*device, peer_of(*device));
@@ -209,15 +216,18 @@ void NodeImpl::disconnect_peer(const DeviceKey& device) {
   for (const net::ConnectionId id : its) close_connection(id, Code::denied);
 }
 
+// Neither a member, nor joining, nor here for the application.
+bool NodeImpl::is_stranger(net::ConnectionId id, const Connection& connection) const {
+  if (belongs(connection.device) || app_hosts_.own().serves() || app_hosts_.own().uses(id)) return false;
+  return std::none_of(joins_.begin(), joins_.end(), [id](const auto& join) { return join.second.connection == id; });
+}
+
 void NodeImpl::disconnect_strangers() {
   std::vector<net::ConnectionId> late;
   for (const auto& entry : connections_) {
     const net::ConnectionId id = entry.first;  // a name that the lambda can capture
     const auto& connection = entry.second;
-    if (belongs(connection.device) || context_.now.mono_us < connection.since + kStrangerUs) continue;
-    const bool joining =
-        std::any_of(joins_.begin(), joins_.end(), [&](const auto& j) { return j.second.connection == id; });
-    if (!joining) late.push_back(id);
+    if (context_.now.mono_us >= connection.since + kStrangerUs && is_stranger(id, connection)) late.push_back(id);
   }
   for (const net::ConnectionId id : late) close_connection(id, Code::denied);
 }

@@ -5,6 +5,7 @@ namespace sereus::node {
 namespace {
 
 bool needs_identity(RequestKind kind) {
+  if (is_host_request(kind)) return false;  // the own host alone needs one, and says so
   switch (kind) {
     case RequestKind::identity_create:
     case RequestKind::identity_restore:
@@ -56,6 +57,7 @@ void NodeImpl::forget_origin(uint32_t origin, const Times& now) {
     if (ref.origin == origin) its.push_back(ref);
   }
   for (OpRef ref : its) context_.cancel(ref);
+  app_hosts_.forget_origin(origin);
 }
 
 void NodeImpl::dispatch(OpRef ref, Request& request) {
@@ -70,6 +72,7 @@ void NodeImpl::dispatch(OpRef ref, Request& request) {
         go_offline();
         return context_.complete(ref, Status());
       }
+      app_hosts_.go_online();
       return context_.complete(ref, keystore_ ? go_online() : Status());
     case RequestKind::suspend:
       return suspend(ref);
@@ -81,6 +84,7 @@ void NodeImpl::dispatch(OpRef ref, Request& request) {
     case RequestKind::sync:
       return dispatch_peer(ref, request);
     default:
+      if (is_host_request(request.kind)) return app_hosts_.submit(ref, request);
       return dispatch_store(ref, request);
   }
 }

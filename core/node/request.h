@@ -31,7 +31,25 @@ enum class RequestKind : uint16_t {
   peer_remove = 43,       // x peer id
   peer_add_address = 44,  // x peer id, y multiaddr
   sync = 45,              // store or 0, x peer id or empty
+  host_create = 60,       // x seed (32 bytes) or empty, y addresses to listen on, a line each
+  host_close = 61,        // store host
+  host_listen = 62,       // store host (0: the node's own, as below), x multiaddr
+  protocol_add = 63,      // store host, x protocol
+  protocol_remove = 64,   // store host, x protocol
+  dial = 65,              // store host, x peer id or empty, y multiaddrs, a line each
+  disconnect = 66,        // store connection
+  ping = 67,              // store connection
+  identify = 68,          // store connection
+  stream_open = 69,       // store connection, x protocol
+  stream_write = 70,      // store stream, x data, a 1: the last
+  stream_read = 71,       // store stream, a bytes at most
+  stream_reset = 72,      // store stream
 };
+
+// Those that AppHosts answers.
+inline bool is_host_request(RequestKind kind) {
+  return kind >= RequestKind::host_create && kind <= RequestKind::stream_reset;
+}
 
 struct Request {
   RequestKind kind = RequestKind::store_write;

@@ -64,8 +64,33 @@ struct InviteRow {
   std::string peer;
 };
 
-using Rows = std::variant<std::vector<store::ListRow>, std::vector<store::Head>, std::vector<InfoRow>,
-                          std::vector<StoreRow>, std::vector<PeerRow>, std::vector<InviteRow>>;
+struct HostRow {
+  uint64_t host = 0;
+  std::string peer;
+  std::string addresses;  // with /p2p, one a line
+  std::string protocols;  // of the application, one a line
+  uint32_t connections = 0;
+};
+
+struct ConnectionRow {
+  uint64_t connection = 0;
+  uint64_t host = 0;
+  std::string peer;
+  std::string address;
+  bool incoming = false;
+  uint32_t streams = 0;  // of the application
+  bool identified = false;
+  bool signed_record = false;
+  std::string agent;
+  std::string protocol_version;
+  std::string observed;
+  std::string protocols;
+  std::string addresses;
+};
+
+using Rows =
+    std::variant<std::vector<store::ListRow>, std::vector<store::Head>, std::vector<InfoRow>, std::vector<StoreRow>,
+                 std::vector<PeerRow>, std::vector<InviteRow>, std::vector<HostRow>, std::vector<ConnectionRow>>;
 
 // Numbers are the control protocol's: append only.
 enum class QueryKind : uint16_t {
@@ -78,6 +103,8 @@ enum class QueryKind : uint16_t {
   invites = 7,       // -> InviteRows
   state_digest = 8,  // store -> one Head whose value is the digest
   store_open = 9,    // x uuid or name -> one StoreRow
+  hosts = 10,        // -> HostRows
+  connections = 11,  // -> ConnectionRows
 };
 
 struct Query {

@@ -46,6 +46,10 @@ Result<Rows> View::query(const Query& query) {
         return Rows(state_.peers);
       case QueryKind::invites:
         return Rows(state_.invites);
+      case QueryKind::hosts:
+        return Rows(state_.hosts);
+      case QueryKind::connections:
+        return Rows(state_.connections);
       case QueryKind::stores:
         stores = state_.stores;
         break;

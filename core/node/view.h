@@ -24,6 +24,8 @@ class View {
     std::vector<StoreRow> stores;  // stats are read when asked for
     std::vector<PeerRow> peers;
     std::vector<InviteRow> invites;
+    std::vector<HostRow> hosts;
+    std::vector<ConnectionRow> connections;
   };
   void publish(State state);
   // Null removes it, and waits for queries under way: afterwards nobody reads the store through this view.

@@ -185,9 +185,12 @@ static void check_config(void) {
   CHECK(strstr(detail, "size") != NULL);
   config.size = 1000000;
   CHECK_STATUS(sereus_open(&config, &node), SEREUS_E_INVALID);
-  config = test_config(NULL);
+  config = test_config("");
   CHECK_STATUS(sereus_open_detailed(&config, &node, detail, sizeof detail), SEREUS_E_INVALID);
   CHECK(strstr(detail, "data_folder") != NULL);
+  config = test_config(NULL); /* in memory: there is none to be found */
+  config.flags |= SEREUS_OPEN_EXISTING;
+  CHECK_STATUS(sereus_open(&config, &node), SEREUS_E_INVALID);
   config = test_config(not_utf8);
   CHECK_STATUS(sereus_open(&config, &node), SEREUS_E_INVALID);
   config = test_config("/proc/no/such/place");

@@ -50,7 +50,7 @@ static void check_arguments(void) {
 }
 
 static void check_events(void) {
-  SIZE(sereus_done, 72);
+  SIZE(sereus_done, 104);
   AT(sereus_done, size, 0);
   AT(sereus_done, op, 8);
   AT(sereus_done, status, 16);
@@ -59,6 +59,10 @@ static void check_events(void) {
   AT(sereus_done, data, 40);
   AT(sereus_done, count, 56);
   AT(sereus_done, count_sent, 64);
+  AT(sereus_done, host, 72);
+  AT(sereus_done, connection, 80);
+  AT(sereus_done, stream, 88);
+  AT(sereus_done, finished, 96);
 
   SIZE(sereus_dropped, 16);
   AT(sereus_dropped, count, 8);
@@ -113,6 +117,35 @@ static void check_events(void) {
   AT(sereus_fork, store, 8);
   AT(sereus_fork, author, 16);
   AT(sereus_fork, seq, 32);
+
+  SIZE(sereus_connection_event, 64);
+  AT(sereus_connection_event, what, 8);
+  AT(sereus_connection_event, host, 16);
+  AT(sereus_connection_event, connection, 24);
+  AT(sereus_connection_event, peer, 32);
+  AT(sereus_connection_event, address, 40);
+  AT(sereus_connection_event, incoming, 48);
+  AT(sereus_connection_event, status, 52);
+  AT(sereus_connection_event, detail, 56);
+
+  SIZE(sereus_stream_event, 48);
+  AT(sereus_stream_event, host, 8);
+  AT(sereus_stream_event, connection, 16);
+  AT(sereus_stream_event, stream, 24);
+  AT(sereus_stream_event, protocol, 32);
+  AT(sereus_stream_event, peer, 40);
+
+  SIZE(sereus_stream_closed, 48);
+  AT(sereus_stream_closed, host, 8);
+  AT(sereus_stream_closed, connection, 16);
+  AT(sereus_stream_closed, stream, 24);
+  AT(sereus_stream_closed, status, 32);
+  AT(sereus_stream_closed, detail, 40);
+
+  SIZE(sereus_host_config, 40);
+  AT(sereus_host_config, seed, 8);
+  AT(sereus_host_config, listen, 24);
+  AT(sereus_host_config, listen_count, 32);
 }
 
 static void check_rows(void) {
@@ -189,6 +222,28 @@ static void check_rows(void) {
   AT(sereus_invite_info, expires_wall_s, 24);
   AT(sereus_invite_info, revoked, 32);
   AT(sereus_invite_info, peer, 40);
+
+  SIZE(sereus_host_info, 48);
+  AT(sereus_host_info, host, 8);
+  AT(sereus_host_info, peer, 16);
+  AT(sereus_host_info, addresses, 24);
+  AT(sereus_host_info, protocols, 32);
+  AT(sereus_host_info, connections, 40);
+
+  SIZE(sereus_connection_info, 96);
+  AT(sereus_connection_info, connection, 8);
+  AT(sereus_connection_info, host, 16);
+  AT(sereus_connection_info, peer, 24);
+  AT(sereus_connection_info, address, 32);
+  AT(sereus_connection_info, incoming, 40);
+  AT(sereus_connection_info, streams, 44);
+  AT(sereus_connection_info, identified, 48);
+  AT(sereus_connection_info, signed_record, 52);
+  AT(sereus_connection_info, agent, 56);
+  AT(sereus_connection_info, protocol_version, 64);
+  AT(sereus_connection_info, observed, 72);
+  AT(sereus_connection_info, protocols, 80);
+  AT(sereus_connection_info, addresses, 88);
 }
 
 int main(void) {

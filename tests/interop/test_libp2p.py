@@ -29,6 +29,7 @@ PROTOCOLS = {"tls": "/tls/1.0.0", "noise": "/noise"}
 STRANGER = "12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5"
 SERVICES = {"/ipfs/id/1.0.0", "/ipfs/id/push/1.0.0", "/ipfs/ping/1.0.0", "/echo/1.0.0"}
 VECTORS = ROOT / "vectors" / "libp2p_messages.json"
+TRANSCRIPTS = ROOT / "vectors" / "transcripts.json"
 
 
 def security_options(security: str) -> list[str]:
@@ -128,3 +129,10 @@ def test_vectors_are_what_js_makes(js: Path) -> None:
         check=True,
     )
     assert json.loads(done.stdout) == json.loads(VECTORS.read_text())
+
+
+def test_certificates_of_vectors_prove_their_peers_to_js(peers: Peers) -> None:
+    vectors = json.loads(TRANSCRIPTS.read_text())
+    sides = vectors["tcp_tls"]["sides"] + vectors["quic"]["sides"]
+    result = peers.js("certificates", "--file", TRANSCRIPTS).wait_for("result")
+    assert result["peers"] == [side["peer"] for side in sides]

@@ -5,6 +5,7 @@ Nothing here blocks or locks; a Core is used by one thread at a time, which its 
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import logging
 import os
@@ -15,16 +16,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from . import _types as t
-from ._errors import Closed, Invalid, error_of
+from ._errors import Closed, Invalid, SereusError, error_of
 from ._sereus import Handle
 
 Data = bytes | bytearray | memoryview | str
 """Keys, values, passphrases: bytes, or text that is stored as UTF-8."""
 
 Done = tuple[Any, ...]
-"""(kind, operation, status, detail, store, data, count, count sent)"""
+"""(kind, operation, status, detail, store, data, count, count sent, host, connection, stream, finished)"""
 
 DONE, CLOSED, DROPPED, LISTENING, PEER, STORE, CHANGE, RESET, PROGRESS, CLOCK, FORK = range(1, 12)
+CONNECTION, STREAM, STREAM_CLOSED = range(12, 15)
 
 CANCELLED = -7
 CLOSED_STATUS = -6
@@ -79,7 +81,7 @@ class Settings:
 
     def __init__(
         self,
-        data_folder: str | os.PathLike[str],
+        data_folder: str | os.PathLike[str] | None,
         *,
         passphrase: Data = b"",
         listen: Iterable[str] | None = None,
@@ -95,11 +97,13 @@ class Settings:
     ) -> None:
         if isinstance(listen, str):
             raise TypeError("listen is a list of multiaddrs, not one")
-        self.data_folder = os.fspath(data_folder)
+        self.data_folder = None if data_folder is None else os.fspath(data_folder)
         self.passphrase = to_bytes(passphrase)
         self.listen = None if listen is None else list(listen)
         self.control_socket: str | None = None
         if control_socket is True:
+            if self.data_folder is None:
+                raise Invalid("a node in memory has no folder for its control socket; name a path")
             self.control_socket = os.path.join(self.data_folder, "control.sock")
         elif control_socket is not False:
             self.control_socket = os.fspath(control_socket)
@@ -297,7 +301,49 @@ _EVENTS: dict[int, Callable[[tuple[Any, ...]], t.NodeEvent]] = {
     PROGRESS: lambda e: t.SyncProgress(*e[2:]),
     CLOCK: lambda e: t.ClockSuspect(*e[2:]),
     FORK: lambda e: t.ForkFound(*e[2:]),
+    CONNECTION: lambda e: t.ConnectionEvent(known(t.ConnectionChange, e[2]), *e[3:]),
+    STREAM_CLOSED: lambda e: t.StreamClosed(*e[2:]),
 }
+
+
+class IncomingBuffer:
+    """Streams that peers opened for a protocol and nobody took yet. The node bounds how many there are."""
+
+    def __init__(self, core: Core, host: int, protocol: str, make: Callable[[tuple[Any, ...]], Any]) -> None:
+        self.core = core
+        self.key = (host, protocol)
+        self.make = make
+        self.buffer: deque[tuple[Any, ...]] = deque()
+        self.finished = False
+        self.notify: Callable[[], None] | None = None
+
+    def add(self, event: tuple[Any, ...]) -> None:
+        self.buffer.append(event)
+        if self.notify is not None:
+            self.notify()
+
+    def finish(self) -> None:
+        """Its reader wants no more: what waits is refused."""
+        self.finished = True
+        if self.core.incoming.get(self.key) is self:
+            del self.core.incoming[self.key]
+            if not self.core.closing:
+                self.core.forget(self.core.handle.protocol_remove, *self.key)
+        while self.buffer:
+            self.core.forget(self.core.handle.stream_reset, self.buffer.popleft()[4])
+        if self.notify is not None:
+            self.notify()
+
+    def ready(self) -> bool:
+        return bool(self.buffer) or self.finished
+
+    def take(self) -> Any:
+        """The next stream; None when there is none now. Raises StopIteration at its end."""
+        if self.buffer:
+            return self.make(self.buffer.popleft())
+        if self.finished:
+            raise StopIteration
+        return None
 
 
 class Core:
@@ -309,6 +355,7 @@ class Core:
         self.pending: dict[int, Callable[[Done], None]] = {}
         self.watches: dict[int, WatchState] = {}
         self.listeners: list[EventBuffer] = []
+        self.incoming: dict[tuple[int, str], IncomingBuffer] = {}
         self.done_count = 0
         self.closing = False
         self.closed = False
@@ -349,22 +396,35 @@ class Core:
                 watch.add(t.Change(*event[2:]) if kind == CHANGE else t.WatchReset(*event[2:]))
         elif kind == CLOSED:
             self.end()
+        elif kind == STREAM:
+            taker = self.incoming.get((event[2], event[5]))
+            if taker is None:
+                self.forget(self.handle.stream_reset, event[4])
+            else:
+                taker.add(event)
         elif kind in _EVENTS and self.listeners:
             converted = _EVENTS[kind](event)
             for listener in list(self.listeners):
                 listener.add(converted)
 
+    def forget(self, call: Callable[..., int], *args: Any) -> None:
+        """An operation whose answer nobody waits for."""
+        with contextlib.suppress(SereusError):
+            call(*args)
+
     def end(self) -> None:
         """The queue is at its end: nobody waits any longer."""
         self.closing = self.closed = True
         for op, waiter in list(self.pending.items()):
-            waiter((DONE, op, CLOSED_STATUS, "the node was closed", 0, b"", 0, 0))
+            waiter((DONE, op, CLOSED_STATUS, "the node was closed", 0, b"", 0, 0, 0, 0, 0, False))
         self.pending.clear()
         for watch in list(self.watches.values()):
             watch.over(CLOSED_STATUS, "")
         self.watches.clear()
         for listener in list(self.listeners):
             listener.finish()
+        for taker in list(self.incoming.values()):
+            taker.finish()
 
     def check_open(self) -> None:
         if self.closing:
@@ -422,3 +482,50 @@ def peer_info(row: tuple[Any, ...]) -> t.PeerInfo:
 
 def invite_info(row: tuple[Any, ...]) -> t.InviteInfo:
     return t.InviteInfo(row[0], known(t.Role, row[1]), *row[2:])
+
+
+# ---- Hosts and streams
+
+STREAM_WRITE = 256 * 1024  # bytes given to the node at once: a few of these are under way for each stream
+
+
+def host_number(done: Done) -> tuple[int, str]:
+    """Of a new host: its number and peer id."""
+    return int(result_of(done)[8]), done[5].decode()
+
+
+def connection_number(done: Done) -> tuple[int, str]:
+    """Of a dial: the connection's number and the peer's id."""
+    return int(result_of(done)[9]), done[5].decode()
+
+
+def stream_number(done: Done) -> int:
+    return int(result_of(done)[10])
+
+
+def lines(done: Done) -> list[str]:
+    return text(done).splitlines()
+
+
+def seconds(done: Done) -> float:
+    """Of microseconds."""
+    return float(result_of(done)[6]) / 1e6
+
+
+def chunk(done: Done) -> tuple[bytes, bool]:
+    """What a read gave, and whether it was the end."""
+    return data(done), bool(done[11])
+
+
+def address_lines(address: str | Iterable[str] | None) -> str:
+    if address is None:
+        return ""
+    return address if isinstance(address, str) else "\n".join(address)
+
+
+def host_info(row: tuple[Any, ...]) -> t.HostInfo:
+    return t.HostInfo(row[0], row[1], tuple(row[2].splitlines()), tuple(row[3].splitlines()), row[4])
+
+
+def connection_info(row: tuple[Any, ...]) -> t.ConnectionInfo:
+    return t.ConnectionInfo(*(*row[:11], tuple(row[11].splitlines()), tuple(row[12].splitlines())))

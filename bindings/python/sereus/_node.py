@@ -6,225 +6,30 @@ thread of ours, and while nobody waits, events stay in the queue. Ctrl-C ends a 
 
 from __future__ import annotations
 
-import atexit
 import builtins
 import contextlib
 import logging
 import os
-import threading
 import time
-import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
 from . import _core as c
 from . import _types as t
 from ._core import Data, Transaction
-from ._errors import Again, NotFound, SereusError, Timeout
+from ._errors import NotFound, Timeout
+from ._hosts import Host
+from ._pump import Pump, Reader
 from ._sereus import Handle
 
-R = TypeVar("R")
 D = TypeVar("D")
 
-_SLICE = 0.1  # seconds that the main thread waits in C at once: then it looks for Ctrl-C
-_SLICE_OTHER = 1.0  # other threads: for what wakes no queue
-_LONG = 3600.0
 _PIPELINE = 1024  # operations that put_many() has under way
 
 
-class _Pump:
-    """A core under a lock. One thread at a time, the leader, waits for events; the others wait for what it brings."""
-
-    def __init__(self, handle: Handle) -> None:
-        self.handle = handle
-        self.core = c.Core(handle, "sereus")
-        # Bare locks: an interrupt in the wrong moment would leave a threading.Condition locked.
-        self.lock = threading.Lock()
-        self.waiters: list[threading.Lock] = []
-        self.leader: int | None = None
-        # Watches and operations given up by a destructor, which may run inside any other function and so takes no lock.
-        self.orphans: deque[c.WatchState | c.EventBuffer] = deque()
-        close_at_exit(handle)
-
-    def wait(self, ready: Callable[[], bool], timeout: float | None) -> bool:
-        """Until ready() holds, which is asked under the lock; False when the time is over."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        me = threading.get_ident()
-        on_main = threading.current_thread() is threading.main_thread()
-        try:
-            while True:
-                ticket = None
-                with self.lock:
-                    self._adopt()
-                    if self.core.inbox and self.leader in (None, me):
-                        self.core.route()  # left by an interrupted leader
-                    if ready():
-                        return True
-                    left = _LONG if deadline is None else deadline - time.monotonic()
-                    if left <= 0:
-                        return False
-                    if self.leader in (None, me):
-                        self.leader = me
-                    else:
-                        ticket = threading.Lock()
-                        ticket.acquire()
-                        self.waiters.append(ticket)
-                if ticket is not None:
-                    ticket.acquire(timeout=min(left, _SLICE_OTHER))
-                    continue
-                self.core.take(c.milliseconds(min(left, _SLICE if on_main else _SLICE_OTHER)) or 1)
-                with self.lock:
-                    self.core.route()
-                    self.leader = None
-                    self.wake()
-        finally:
-            if self.leader == me:  # an exception, or Ctrl-C
-                with self.lock:
-                    self.leader = None
-                    self.wake()
-
-    def wake(self) -> None:
-        """Under the lock: whoever waits looks again."""
-        while self.waiters:
-            self.waiters.pop().release()
-
-    def _adopt(self) -> None:
-        while self.orphans:
-            self.orphans.popleft().finish()
-
-    def submit(self, call: Callable[..., int], args: tuple[Any, ...], waiter: Callable[[c.Done], None]) -> int:
-        with self.lock:
-            self.core.check_open()
-            op = call(*args)
-            self.core.pending[op] = waiter
-            return op
-
-    def submit_patiently(
-        self, call: Callable[..., int], args: tuple[Any, ...], waiter: Callable[[c.Done], None], timeout: float | None
-    ) -> int:
-        """Waits for room when too many operations are under way."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            try:
-                return self.submit(call, args, waiter)
-            except Again:
-                if deadline is not None and time.monotonic() >= deadline:
-                    raise
-            self.wait(lambda: False, 0.01)
-
-    def run(self, convert: Callable[[c.Done], R], timeout: float | None, call: Callable[..., int], *args: Any) -> R:
-        """Submits an operation and waits for its answer."""
-        answer: list[c.Done] = []
-        op = self.submit_patiently(call, args, answer.append, timeout)
-        try:
-            arrived = self.wait(lambda: bool(answer), timeout)
-        except BaseException:
-            self.abandon(op)
-            raise
-        if not arrived:
-            self.abandon(op)
-            raise Timeout(f"no answer within {timeout:g} s; the operation was cancelled")
-        return convert(answer[0])
-
-    def abandon(self, op: int) -> None:
-        with self.lock:
-            self.core.pending.pop(op, None)
-        self.handle.cancel(op)
-
-    def close(self, timeout: float | None) -> bool:
-        with self.lock:
-            first = not self.core.closing
-            self.core.closing = True
-        if first:
-            self.handle.close()
-        return self.wait(lambda: self.core.closed, timeout)
-
-
-_open_handles: weakref.WeakSet[Handle] = weakref.WeakSet()
-
-
-def close_at_exit(handle: Handle) -> None:
-    _open_handles.add(handle)
-
-
-@atexit.register
-def _close_all() -> None:
-    """Interpreter's end: data is written back, and threads in waits come home while they still can."""
-    handles = list(_open_handles)
-    for handle in handles:
-        try:
-            handle.close()
-        except SereusError:
-            pass  # closed before
-    deadline = time.monotonic() + 10.0
-    for handle in handles:
-        while time.monotonic() < deadline:
-            try:
-                if handle.wait([], 100, c.INBOX) < 0:
-                    break
-            except SereusError:
-                break
-
-
-class _Reader(Iterator[R]):
-    """An iterator over a watch or over events."""
-
-    def __init__(self, pump: _Pump, state: Any) -> None:
-        self._pump = pump
-        self._state = state
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> R:
-        return self.next(None)
-
-    def next(self, timeout: float | None = None) -> R:
-        """The next one, waiting up to `timeout` seconds (None: for ever).
-
-        Raises Timeout when none came, and StopIteration at the end: it was closed, or the node was. A Timeout changes
-        nothing, go on reading.
-        """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            arrived = self._pump.wait(self._state.ready, left)
-            with self._pump.lock:
-                try:
-                    value: R | None = self._state.take()
-                except Again:
-                    value = None
-            if value is not None:
-                return value
-            if not arrived:
-                raise Timeout(f"nothing within {timeout:g} s")
-
-    def close(self) -> None:
-        """Ends it; readers in other threads get StopIteration."""
-        with self._pump.lock:
-            self._state.finish()
-            self._pump.wake()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        pump = getattr(self, "_pump", None)
-        if pump is not None:
-            op = getattr(self._state, "op", 0)
-            if op and not pump.core.closed:
-                pump.handle.cancel(op)
-            pump.orphans.append(self._state)
-
-
-class Watch(_Reader[t.Change | t.WatchReset]):
+class Watch(Reader[t.Change | t.WatchReset]):
     """The changes of a store, in order, each once; an iterator and a context manager. Made by Store.watch()."""
 
     @property
@@ -234,7 +39,7 @@ class Watch(_Reader[t.Change | t.WatchReset]):
         return taken
 
 
-class Events(_Reader[t.NodeEvent]):
+class Events(Reader[t.NodeEvent]):
     """What happens to a node; made by Node.events()."""
 
 
@@ -245,7 +50,7 @@ class Store:
     takes), then cancel and raise Timeout. A write that returned is durable, and seen by every read.
     """
 
-    def __init__(self, pump: _Pump, store: int) -> None:
+    def __init__(self, pump: Pump, store: int) -> None:
         self._pump = pump
         self._handle = pump.handle
         self.id = store
@@ -431,7 +236,8 @@ class Store:
 class Node:
     """A node on its data folder, opened by the constructor; a context manager.
 
-    data_folder: made when missing, unless `existing`. One process at a time has it: others use sereus.connect().
+    data_folder: made when missing, unless `existing`. One process at a time has it: others use sereus.connect(). None: the
+    node lives in memory, and is gone when it is closed.
     passphrase: opens a protected keystore.
     listen: multiaddrs, ["/ip4/127.0.0.1/udp/0/quic-v1"]; None: all addresses, any port.
     control_socket: a path to serve connect() on, or True for the one in the data folder.
@@ -445,7 +251,7 @@ class Node:
 
     def __init__(
         self,
-        data_folder: str | os.PathLike[str],
+        data_folder: str | os.PathLike[str] | None = None,
         *,
         passphrase: Data = b"",
         listen: Iterable[str] | None = None,
@@ -477,7 +283,7 @@ class Node:
 
     def _take(self, handle: Handle) -> None:
         self._handle = handle
-        self._pump = _Pump(handle)
+        self._pump = Pump(handle)
 
     @classmethod
     def _of(cls, handle: Handle) -> Self:
@@ -529,6 +335,21 @@ class Node:
             self._pump.core.check_open()
             self._pump.core.listeners.append(buffer)
         return Events(self._pump, buffer)
+
+    # ---- Hosts
+
+    @property
+    def host(self) -> Host:
+        """The node's own host, which carries its stores: there while it has an identity and is online."""
+        return Host(self._pump, 0)
+
+    def create_host(
+        self, *, listen: Iterable[str] | None = None, seed: bytes = b"", timeout: float | None = None
+    ) -> Host:
+        """Another host with a key of its own (`seed`: 32 secret bytes; without, another one each time)."""
+        addresses = None if listen is None else list(listen)
+        number, _ = self._pump.run(c.host_number, timeout, self._handle.host_create, seed, addresses)
+        return Host(self._pump, number)
 
     # ---- Identity
 

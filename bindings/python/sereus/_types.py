@@ -50,6 +50,12 @@ class StoreChange(enum.IntEnum):
     ARCHIVED = 2
 
 
+class ConnectionChange(enum.IntEnum):
+    CONNECTED = 1
+    DISCONNECTED = 2
+    IDENTIFIED = 3
+
+
 # ---- Results
 
 
@@ -170,6 +176,37 @@ class InviteInfo:
     peer: str
 
 
+@dataclass(frozen=True, slots=True)
+class HostInfo:
+    """A host of a node; 0 is the node's own. `protocols` are those of the application."""
+
+    host: int
+    peer: str
+    addresses: tuple[str, ...]
+    protocols: tuple[str, ...]
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionInfo:
+    """A connection. When `identified`, the fields from `signed_record` on are what the peer said of itself; `observed` is our
+    address as it sees it."""
+
+    connection: int
+    host: int
+    peer: str
+    address: str
+    incoming: bool
+    streams: int
+    identified: bool
+    signed_record: bool
+    agent: str
+    protocol_version: str
+    observed: str
+    protocols: tuple[str, ...]
+    addresses: tuple[str, ...]
+
+
 # ---- Events
 
 
@@ -268,5 +305,38 @@ class ForkFound:
     sequence: int
 
 
-NodeEvent = Dropped | Listening | PeerEvent | StoreEvent | SyncProgress | ClockSuspect | ForkFound
+@dataclass(frozen=True, slots=True)
+class ConnectionEvent:
+    """A connection came, went (`reason`: "" when it was closed in order), or its peer said who it is."""
+
+    what: ConnectionChange | int
+    host: int
+    connection: int
+    peer: str
+    address: str
+    incoming: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamClosed:
+    """A stream was reset by the peer, or went with its connection."""
+
+    host: int
+    connection: int
+    stream: int
+    reason: str
+
+
+NodeEvent = (
+    Dropped
+    | Listening
+    | PeerEvent
+    | StoreEvent
+    | SyncProgress
+    | ClockSuspect
+    | ForkFound
+    | ConnectionEvent
+    | StreamClosed
+)
 """What Node.events() yields. Newer libraries may add kinds."""

@@ -16,189 +16,22 @@ import builtins
 import contextlib
 import logging
 import os
-import socket
-import weakref
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
 from . import _core as c
 from . import _types as t
+from ._aio_hosts import Connection, Host, Incoming, Stream, create_host
+from ._aio_pump import Pump, Reader
 from ._core import Data, Transaction
-from ._errors import Again, Closed, NotFound
-from ._node import close_at_exit
+from ._errors import Closed, NotFound
 from ._sereus import Handle
 
-R = TypeVar("R")
 D = TypeVar("D")
 
 
-def _on_readable(loop: asyncio.AbstractEventLoop, pump: weakref.ref[_Pump], wake: socket.socket) -> None:
-    """The wake socket has something. It knows the pump weakly: a forgotten node goes, and ends the socket with it."""
-    try:
-        ended = not wake.recv(4096)
-    except BlockingIOError:
-        return
-    except OSError:
-        ended = True
-    alive = pump()
-    if alive is not None:
-        alive.drain()
-    if ended or alive is None:
-        loop.remove_reader(wake)
-        wake.close()
-
-
-class _Pump:
-    """A core whose queue is drained by the event loop."""
-
-    def __init__(self, handle: Handle, is_remote: bool) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.handle = handle
-        self.is_remote = is_remote
-        self.core = c.Core(handle, "sereus")
-        self.room: deque[asyncio.Future[None]] = deque()
-        self.orphans: list[c.WatchState | c.EventBuffer] = []
-        self.when_closed: asyncio.Future[None] = self.loop.create_future()
-        reader, writer = socket.socketpair()
-        with writer:
-            reader.setblocking(False)
-            self.loop.add_reader(reader, _on_readable, self.loop, weakref.ref(self), reader)
-            handle.on_wake_write(writer.fileno())
-        self.loop.call_soon(self.drain)  # what came before
-        close_at_exit(handle)
-
-    def drain(self) -> None:
-        while self.orphans:
-            self.orphans.pop().finish()
-        before = self.core.done_count
-        more = self.core.take(0)
-        self.core.route()
-        self.make_room(len(self.room) if self.core.closed else self.core.done_count - before)
-        if self.core.closed and not self.when_closed.done():
-            self.when_closed.set_result(None)
-        if more:  # the rest after what else the loop has to do; it will not wake for it again
-            self.loop.call_soon(self.drain)
-
-    async def run(self, convert: Callable[[c.Done], R], call: Callable[..., int], *args: Any) -> R:
-        while True:
-            self.core.check_open()
-            answer: asyncio.Future[c.Done] = self.loop.create_future()
-            try:
-                op = call(*args)
-                break
-            except Again:
-                await self.wait_for_room()
-
-        def arrive(done: c.Done) -> None:
-            if not answer.done():
-                answer.set_result(done)
-
-        self.core.pending[op] = arrive
-        try:
-            return convert(await answer)
-        except asyncio.CancelledError:
-            self.core.pending.pop(op, None)
-            self.handle.cancel(op)
-            raise
-
-    async def wait_for_room(self) -> None:
-        """Until an operation has ended. In turn: each that ends wakes one, so that thousands may wait."""
-        waiter: asyncio.Future[None] = self.loop.create_future()
-        self.room.append(waiter)
-        if not self.core.pending:  # the room is taken by watches or by other connections: nothing will tell
-            self.loop.call_later(0.02, self.make_room, 1)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                self.make_room(1)
-            raise
-
-    def make_room(self, count: int) -> None:
-        while count > 0 and self.room:
-            waiter = self.room.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                count -= 1
-
-    async def read(self, call: Callable[..., R], *args: Any, long: bool = False) -> R:
-        """A read of a snapshot: at once, but in a thread where it may take time (`long`, or the daemon is asked)."""
-        self.core.check_open()
-        if long or self.is_remote:
-            return await asyncio.to_thread(call, *args)
-        return call(*args)
-
-    async def close(self) -> None:
-        if not self.core.closing:
-            self.core.closing = True
-            self.handle.close()
-        # A close that is cancelled goes on in the background.
-        await asyncio.shield(self.when_closed)
-
-
-class _Reader(AsyncIterator[R]):
-    """An async iterator over a watch or over events, for one task at a time."""
-
-    def __init__(self, pump: _Pump, state: Any) -> None:
-        self._pump = pump
-        self._state = state
-        self._waiter: asyncio.Future[None] | None = None
-        state.notify = None
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> R:
-        if self._state.notify is not None:
-            raise RuntimeError("another task waits on this iterator")
-        while True:
-            if self._state.ready():
-                try:
-                    value: R | None = self._state.take()
-                except StopIteration:
-                    raise StopAsyncIteration from None
-                except Again:
-                    value = None
-                    await asyncio.sleep(0.01)
-                if value is not None:
-                    return value
-                continue
-            waiter: asyncio.Future[None] = self._pump.loop.create_future()
-
-            def wake(future: asyncio.Future[None] = waiter) -> None:
-                if not future.done():
-                    future.set_result(None)
-
-            self._state.notify = wake
-            try:
-                await waiter
-            finally:
-                self._state.notify = None
-
-    async def aclose(self) -> None:
-        """Ends it: whoever reads gets StopAsyncIteration."""
-        self._state.finish()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    def __del__(self) -> None:
-        pump = getattr(self, "_pump", None)
-        if pump is not None:
-            op = getattr(self._state, "op", 0)
-            if op and not pump.core.closed:
-                pump.handle.cancel(op)
-            pump.orphans.append(self._state)
-
-
-class Watch(_Reader[t.Change | t.WatchReset]):
+class Watch(Reader[t.Change | t.WatchReset]):
     """The changes of a store, in order, each once. Made by Store.watch()."""
 
     @property
@@ -208,14 +41,14 @@ class Watch(_Reader[t.Change | t.WatchReset]):
         return taken
 
 
-class Events(_Reader[t.NodeEvent]):
+class Events(Reader[t.NodeEvent]):
     """What happens to a node; made by Node.events()."""
 
 
 class Store:
     """A store of a node; see sereus.Store."""
 
-    def __init__(self, pump: _Pump, store: int) -> None:
+    def __init__(self, pump: Pump, store: int) -> None:
         self._pump = pump
         self._handle = pump.handle
         self.id = store
@@ -330,7 +163,7 @@ class Node:
 
     def __init__(
         self,
-        data_folder: str | os.PathLike[str],
+        data_folder: str | os.PathLike[str] | None = None,
         *,
         passphrase: Data = b"",
         listen: Iterable[str] | None = None,
@@ -363,7 +196,7 @@ class Node:
     def _start(self, make: Callable[[], Handle], is_remote: bool) -> None:
         self._make: Callable[[], Handle] | None = make
         self._is_remote = is_remote
-        self._opened: _Pump | None = None
+        self._opened: Pump | None = None
 
     async def _open(self) -> Self:
         if self._make is None:
@@ -375,7 +208,7 @@ class Node:
         except asyncio.CancelledError:
             opening.add_done_callback(_forget)  # the thread goes on; what it opens is closed by its destructor
             raise
-        self._opened = _Pump(handle, self._is_remote)
+        self._opened = Pump(handle, self._is_remote)
         return self
 
     def __await__(self) -> Generator[Any, None, Self]:
@@ -390,7 +223,7 @@ class Node:
         await self.close()
 
     @property
-    def _pump(self) -> _Pump:
+    def _pump(self) -> Pump:
         if self._opened is None:
             raise Closed("not opened yet: `async with` or `await` the node")
         return self._opened
@@ -426,6 +259,17 @@ class Node:
         buffer = c.EventBuffer(self._pump.core)
         self._pump.core.listeners.append(buffer)
         return Events(self._pump, buffer)
+
+    # ---- Hosts
+
+    @property
+    def host(self) -> Host:
+        """The node's own host, which carries its stores: there while it has an identity and is online."""
+        return Host(self._pump, 0)
+
+    async def create_host(self, *, listen: Iterable[str] | None = None, seed: bytes = b"") -> Host:
+        """Another host with a key of its own (`seed`: 32 secret bytes; without, another one each time)."""
+        return await create_host(self._pump, listen, seed)
 
     # ---- Identity
 
@@ -518,4 +362,4 @@ def connect(path: str | os.PathLike[str]) -> Node:
     return node
 
 
-__all__ = ["Events", "Node", "Store", "Watch", "connect"]
+__all__ = ["Connection", "Events", "Host", "Incoming", "Node", "Store", "Stream", "Watch", "connect"]

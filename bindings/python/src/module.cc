@@ -162,7 +162,7 @@ py::object to_tuple(const sereus_event* event) {
     case SEREUS_EVENT_DONE:
       if (const auto* e = sereus_event_done(event)) {
         return py::make_tuple(kind, e->op, e->status, to_text(e->detail), e->store, to_bytes(e->data), e->count,
-                              e->count_sent);
+                              e->count_sent, e->host, e->connection, e->stream, e->finished != 0);
       }
       break;
     case SEREUS_EVENT_CLOSED:
@@ -209,6 +209,22 @@ py::object to_tuple(const sereus_event* event) {
       if (const auto* e = sereus_event_fork(event))
         return py::make_tuple(kind, op, e->store, to_bytes(e->author), e->seq);
       break;
+    case SEREUS_EVENT_CONNECTION:
+      if (const auto* e = sereus_event_connection(event)) {
+        return py::make_tuple(kind, op, e->what, e->host, e->connection, to_text(e->peer), to_text(e->address),
+                              e->incoming != 0, to_text(e->status == SEREUS_OK ? "" : e->detail));
+      }
+      break;
+    case SEREUS_EVENT_STREAM:
+      if (const auto* e = sereus_event_stream(event)) {
+        return py::make_tuple(kind, op, e->host, e->connection, e->stream, to_text(e->protocol), to_text(e->peer));
+      }
+      break;
+    case SEREUS_EVENT_STREAM_CLOSED:
+      if (const auto* e = sereus_event_stream_closed(event)) {
+        return py::make_tuple(kind, op, e->host, e->connection, e->stream, to_text(e->detail));
+      }
+      break;
     default:
       break;
   }
@@ -249,6 +265,16 @@ py::tuple to_tuple(const sereus_invite_info& r) {
   return py::make_tuple(to_text(r.id), r.role, r.uses_left, r.expires_wall_s, r.revoked != 0, to_text(r.peer));
 }
 
+py::tuple to_tuple(const sereus_host_info& r) {
+  return py::make_tuple(r.host, to_text(r.peer), to_text(r.addresses), to_text(r.protocols), r.connections);
+}
+
+py::tuple to_tuple(const sereus_connection_info& r) {
+  return py::make_tuple(r.connection, r.host, to_text(r.peer), to_text(r.address), r.incoming != 0, r.streams,
+                        r.identified != 0, r.signed_record != 0, to_text(r.agent), to_text(r.protocol_version),
+                        to_text(r.observed), to_text(r.protocols), to_text(r.addresses));
+}
+
 // Calls a reading function and turns its rows into a list of tuples.
 template <typename Row, typename Read>
 py::list read_rows(const Row* (*at)(const sereus_rows*, size_t), Read&& read) {
@@ -271,18 +297,15 @@ class Handle {
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
 
-  static std::unique_ptr<Handle> open(const std::string& data_folder, uint32_t flags, uint32_t log_level,
+  static std::unique_ptr<Handle> open(const std::optional<std::string>& data_folder, uint32_t flags, uint32_t log_level,
                                       const py::bytes& passphrase,
                                       const std::optional<std::vector<std::string>>& listen,
                                       const std::optional<std::string>& control_socket, uint32_t event_queue_max,
                                       uint32_t operations_max) {
     std::unique_ptr<Handle> handle(new Handle);
-    std::vector<const char*> addresses;
-    if (listen) {
-      for (const std::string& address : *listen) addresses.push_back(address.c_str());
-    }
+    const std::vector<const char*> addresses = pointers(listen);
     sereus_config config = SEREUS_INIT(sereus_config);
-    config.data_folder = data_folder.c_str();
+    config.data_folder = or_null(data_folder);
     config.flags = flags;
     config.log_level = log_level;
     config.log = &on_log;
@@ -489,6 +512,65 @@ class Handle {
     return submit([&](sereus_id* op) { return sereus_sync(node_, store, or_null(peer), op); });
   }
 
+  sereus_id host_create(const py::bytes& seed, const std::optional<std::vector<std::string>>& listen) {
+    const std::vector<const char*> addresses = pointers(listen);
+    sereus_host_config config = SEREUS_INIT(sereus_host_config);
+    config.seed = from_bytes(seed);
+    config.listen = addresses.empty() ? nullptr : addresses.data();
+    config.listen_count = addresses.size();
+    return submit([&](sereus_id* op) { return sereus_host_create(node_, &config, op); });
+  }
+
+  sereus_id host_close(sereus_id host) {
+    return submit([&](sereus_id* op) { return sereus_host_close(node_, host, op); });
+  }
+
+  sereus_id host_listen(sereus_id host, const std::string& address) {
+    return submit([&](sereus_id* op) { return sereus_host_listen(node_, host, address.c_str(), op); });
+  }
+
+  sereus_id protocol_add(sereus_id host, const std::string& protocol) {
+    return submit([&](sereus_id* op) { return sereus_protocol_add(node_, host, protocol.c_str(), op); });
+  }
+
+  sereus_id protocol_remove(sereus_id host, const std::string& protocol) {
+    return submit([&](sereus_id* op) { return sereus_protocol_remove(node_, host, protocol.c_str(), op); });
+  }
+
+  sereus_id dial(sereus_id host, const std::optional<std::string>& peer, const std::string& addresses) {
+    return submit([&](sereus_id* op) { return sereus_dial(node_, host, or_null(peer), addresses.c_str(), op); });
+  }
+
+  sereus_id disconnect(sereus_id connection) {
+    return submit([&](sereus_id* op) { return sereus_disconnect(node_, connection, op); });
+  }
+
+  sereus_id ping(sereus_id connection) {
+    return submit([&](sereus_id* op) { return sereus_ping(node_, connection, op); });
+  }
+
+  sereus_id identify(sereus_id connection) {
+    return submit([&](sereus_id* op) { return sereus_identify(node_, connection, op); });
+  }
+
+  sereus_id stream_open(sereus_id connection, const std::string& protocol) {
+    return submit([&](sereus_id* op) { return sereus_stream_open(node_, connection, protocol.c_str(), op); });
+  }
+
+  sereus_id stream_write(sereus_id stream, const py::bytes& data, bool finish) {
+    const sereus_bytes bytes = from_bytes(data);
+    const uint32_t flags = finish ? SEREUS_STREAM_FINISH : 0;
+    return submit([&](sereus_id* op) { return sereus_stream_write(node_, stream, bytes, flags, op); });
+  }
+
+  sereus_id stream_read(sereus_id stream, uint32_t size_max) {
+    return submit([&](sereus_id* op) { return sereus_stream_read(node_, stream, size_max, op); });
+  }
+
+  sereus_id stream_reset(sereus_id stream) {
+    return submit([&](sereus_id* op) { return sereus_stream_reset(node_, stream, op); });
+  }
+
   // ---- Reading
 
   py::list get(sereus_id store, const py::bytes& key) {
@@ -529,8 +611,24 @@ class Handle {
     return read_rows(&sereus_rows_invite, [&](sereus_rows** out) { return sereus_invites(node_, out); });
   }
 
+  py::list hosts() {
+    return read_rows(&sereus_rows_host, [&](sereus_rows** out) { return sereus_hosts(node_, out); });
+  }
+
+  py::list connections() {
+    return read_rows(&sereus_rows_connection, [&](sereus_rows** out) { return sereus_connections(node_, out); });
+  }
+
  private:
   Handle() : log_(node_log().add_node()) {}
+
+  // Borrowed from `texts`.
+  static std::vector<const char*> pointers(const std::optional<std::vector<std::string>>& texts) {
+    std::vector<const char*> out;
+    if (!texts) return out;
+    for (const std::string& text : *texts) out.push_back(text.c_str());
+    return out;
+  }
 
   static sereus_identity_options identity_options(const std::optional<std::string>& name, const py::bytes& passphrase) {
     sereus_identity_options options = SEREUS_INIT(sereus_identity_options);
@@ -601,5 +699,20 @@ PYBIND11_MODULE(_sereus, m) {
       .def("info", &Handle::info)
       .def("stores", &Handle::stores)
       .def("peers", &Handle::peers)
-      .def("invites", &Handle::invites);
+      .def("invites", &Handle::invites)
+      .def("host_create", &Handle::host_create)
+      .def("host_close", &Handle::host_close)
+      .def("host_listen", &Handle::host_listen)
+      .def("protocol_add", &Handle::protocol_add)
+      .def("protocol_remove", &Handle::protocol_remove)
+      .def("dial", &Handle::dial)
+      .def("disconnect", &Handle::disconnect)
+      .def("ping", &Handle::ping)
+      .def("identify", &Handle::identify)
+      .def("stream_open", &Handle::stream_open)
+      .def("stream_write", &Handle::stream_write)
+      .def("stream_read", &Handle::stream_read)
+      .def("stream_reset", &Handle::stream_reset)
+      .def("hosts", &Handle::hosts)
+      .def("connections", &Handle::connections);
 }

@@ -5,6 +5,7 @@
 #include <malloc.h>
 
 #include "core/net/limits.h"
+#include "core/net/wolfssl_scope.h"
 #include "tests/support/bad_identities.h"
 #include "tests/support/net_pair.h"
 #include "tests/support/raw_tls.h"

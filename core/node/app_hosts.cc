@@ -1,0 +1,190 @@
+#include "core/node/app_hosts.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/node/text_lines.h"
+
+namespace sereus::node {
+
+AppHosts::AppHosts(NodeContext& context, std::function<uint64_t()> next_number)
+    : context_(context),
+      next_number_(std::move(next_number)),
+      own_(std::make_unique<AppHost>(context, 0, next_number_)) {}
+
+AppHost* AppHosts::host_of(const Request& request) {
+  switch (request.kind) {
+    case RequestKind::host_listen:
+    case RequestKind::protocol_add:
+    case RequestKind::protocol_remove:
+    case RequestKind::dial: {
+      if (request.store == 0) return own_.get();
+      const auto found = others_.find(request.store);
+      return found == others_.end() ? nullptr : found->second.app.get();
+    }
+    default:
+      break;
+  }
+  for (auto& [number, slot] : others_) {
+    if (slot.app->owns(request.store)) return slot.app.get();
+  }
+  return own_->owns(request.store) ? own_.get() : nullptr;
+}
+
+void AppHosts::submit(OpRef ref, Request& request) {
+  changed_ = true;
+  if (request.kind == RequestKind::host_create) return create(ref, request);
+  if (request.kind == RequestKind::host_close) return close(ref, request.store);
+  AppHost* host = host_of(request);
+  if (host == nullptr) {
+    return context_.complete(ref,
+                             fail(Code::not_found, "there is no such host, connection or stream; it may have ended"));
+  }
+  host->submit(ref, request);
+}
+
+void AppHosts::create(OpRef ref, Request& request) {
+  if (others_.size() >= kHostsMax) return context_.complete(ref, fail(Code::again, "there are too many hosts"));
+  if (!online_) return context_.complete(ref, fail(Code::unreachable, "the node is offline"));
+  Slot slot;
+  if (request.x.empty()) {
+    context_.ports.random->fill(slot.seed.span());
+  } else if (request.x.size() == crypto::kSeedSize) {
+    std::copy(request.x.begin(), request.x.end(), slot.seed.data());
+    crypto::wipe(request.x);
+  } else {
+    crypto::wipe(request.x);
+    return context_.complete(ref, fail(Code::invalid, "the seed of a host has 32 bytes"));
+  }
+  slot.device = crypto::KeyPair::from_seed(slot.seed);
+  slot.origin = ref.origin;
+  const uint64_t number = next_number_();
+  slot.app = std::make_unique<AppHost>(context_, number, next_number_);
+  // In its place before it is opened: the host keeps a reference to the key.
+  Slot& placed = others_.emplace(number, std::move(slot)).first->second;
+  if (const Status opened = open(placed, split_lines(to_string(ByteView(request.y)))); !opened.ok()) {
+    others_.erase(number);
+    return context_.complete(ref, opened);
+  }
+  Event done;
+  done.host = number;
+  const std::string peer = placed.transport->peer_id().to_string();
+  done.data = to_bytes(as_bytes(peer));
+  context_.complete(ref, std::move(done));
+}
+
+Status AppHosts::open(Slot& slot, const std::vector<std::string>& listen) {
+  SEREUS_ASSIGN(slot.transport, context_.ports.hosts->make_host(slot.seed));
+  slot.transport->set_clock_suspect(context_.clock_suspect);
+  slot.app->attach(*slot.transport, *slot.device, {});
+  for (const std::string& address : listen) {
+    const Status status = slot.app->listen_on(address);
+    if (status.ok()) continue;
+    slot.app->detach(Code::closed);
+    slot.transport.reset();
+    return fail(status.code(), "cannot listen on " + address + ": " + status.error().detail);
+  }
+  for (const std::string& address : slot.app->addresses()) {
+    Event event;
+    event.kind = EventKind::listening;
+    event.address = address;
+    context_.emit(std::move(event));
+  }
+  return {};
+}
+
+void AppHosts::close(OpRef ref, uint64_t number) {
+  const auto found = others_.find(number);
+  if (found == others_.end()) return context_.complete(ref, fail(Code::not_found, "there is no such host"));
+  close_slot(found->second);
+  others_.erase(found);
+  context_.complete(ref, Status());
+}
+
+void AppHosts::close_slot(Slot& slot) {
+  slot.app->detach(Code::closed);
+  if (slot.transport) slot.transport->close(context_.now);
+}
+
+void AppHosts::forget_origin(uint32_t origin) {
+  own_->forget_origin(origin);
+  for (auto& [number, slot] : others_) slot.app->forget_origin(origin);
+  for (auto it = others_.begin(); it != others_.end();) {
+    if (it->second.origin != origin) {
+      ++it;
+      continue;
+    }
+    close_slot(it->second);
+    it = others_.erase(it);
+  }
+  changed_ = true;
+}
+
+void AppHosts::set_clock_suspect(bool suspect) {
+  for (auto& [number, slot] : others_) {
+    if (slot.transport) slot.transport->set_clock_suspect(suspect);
+  }
+}
+
+void AppHosts::go_online() {
+  online_ = true;
+  for (auto& [number, slot] : others_) {
+    if (slot.transport) continue;
+    if (const Status opened = open(slot, {}); !opened.ok()) context_.log(LogLevel::warn, opened.error().detail);
+  }
+  changed_ = true;
+}
+
+void AppHosts::go_offline(Code why) {
+  online_ = false;
+  for (auto& [number, slot] : others_) {
+    if (!slot.transport) continue;
+    slot.app->detach(why);
+    slot.transport->close(context_.now);
+    slot.transport.reset();
+  }
+  changed_ = true;
+}
+
+void AppHosts::drain(Slot& slot) {
+  while (slot.transport) {
+    const auto event = slot.transport->next_event();
+    if (!event) return;
+    changed_ = true;
+    slot.app->on_event(*event);
+  }
+}
+
+uint64_t AppHosts::step() {
+  uint64_t next = kNever;
+  for (auto& [number, slot] : others_) {
+    if (!slot.transport) continue;
+    drain(slot);
+    next = std::min(next, slot.app->step());
+    next = std::min(next, slot.transport->step(context_.now));
+    drain(slot);
+    // What was asked for by the last events goes out now.
+    next = std::min(next, slot.transport->step(context_.now));
+  }
+  return next;
+}
+
+std::vector<HostRow> AppHosts::host_rows() const {
+  std::vector<HostRow> out;
+  if (own_->attached()) out.push_back(own_->row());
+  for (const auto& [number, slot] : others_) {
+    out.push_back(slot.app->row());
+    out.back().peer = net::PeerId::from_device_key(slot.device->device_key()).to_string();
+  }
+  return out;
+}
+
+std::vector<ConnectionRow> AppHosts::connection_rows() const {
+  std::vector<ConnectionRow> out = own_->connection_rows();
+  for (const auto& [number, slot] : others_) {
+    for (ConnectionRow& row : slot.app->connection_rows()) out.push_back(std::move(row));
+  }
+  return out;
+}
+
+}  // namespace sereus::node
