@@ -4,6 +4,7 @@
 // wolfssl/options.h comes first: it decides the layout of wolfSSL's types.
 #include <wolfssl/options.h>
 
+#include <wolfssl/wolfcrypt/asn_public.h>
 #include <wolfssl/wolfcrypt/ecc.h>
 
 #include <algorithm>

@@ -6,6 +6,7 @@
 #include "core/net/tcp_address.h"
 #include "tests/support/link_world.h"
 #include "tests/support/net_pair.h"
+#include "tests/support/test_random.h"
 #include "tests/support/web_certificate.h"
 
 namespace sereus::net {
