@@ -99,6 +99,8 @@ bool TcpConnection::goodbye_heard() const {
 Status TcpConnection::flush_inner() {
   if (inner_out_.empty()) return {};
   const Bytes inner = std::exchange(inner_out_, Bytes());
+  // The peer's goodbye came behind what is answered here: nobody listens any more, and that is no error.
+  if (outer_.state() == Channel::State::ended) return {};
   return outer_.seal(inner, out_);
 }
 

@@ -209,7 +209,8 @@ Error WebTlsChannel::wolfssl_error(int code) const {
 Status WebTlsChannel::seal(ByteView plain, Bytes& out) {
   if (state_ == State::failed) return error_;
   if (state_ == State::handshaking) return fail(Code::again, "TLS: the handshake is not finished");
-  if (state_ == State::ended) return fail(Code::closed, "TLS: the peer has closed the connection");
+  // The peer's close_notify ends its direction only (RFC 8446 section 6.1): WebSocket may still answer its close frame.
+  if (finished_) return fail(Code::closed, "TLS: closed");
   const WolfsslScope scope(random_, now_.wall_us);
   out.reserve(out.size() + plain.size() + (plain.size() / kPlainMax + 1) * kRecordExtra);
   output_ = &out;
@@ -226,7 +227,8 @@ Status WebTlsChannel::seal(ByteView plain, Bytes& out) {
 }
 
 void WebTlsChannel::finish(Bytes& out) {
-  if (state_ != State::established && state_ != State::ended) return;
+  if (finished_ || (state_ != State::established && state_ != State::ended)) return;
+  finished_ = true;
   const WolfsslScope scope(random_, now_.wall_us);
   output_ = &out;
   (void)wolfSSL_shutdown(ssl_);

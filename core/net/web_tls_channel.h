@@ -62,6 +62,7 @@ class WebTlsChannel final : public Channel {
   const Times& now_;
   WOLFSSL* ssl_ = nullptr;
   State state_ = State::handshaking;
+  bool finished_ = false;       // our close_notify was sent
   size_t handshake_bytes_ = 0;  // received
   Allowance answers_;           // to what carries nothing: KeyUpdates that ask for one
   Error error_;

@@ -236,10 +236,14 @@ TEST_F(WebTlsTest, ClosingInOrder) {
   move(pair);
   EXPECT_EQ(pair.server->state(), State::ended);
   Bytes out;
-  EXPECT_EQ(pair.server->seal(as_bytes("x"), out).code(), Code::closed);
+  EXPECT_EQ(pair.client->seal(as_bytes("x"), out).code(), Code::closed);
+  ASSERT_TRUE(pair.server->seal(as_bytes("last words"), pair.to_client).ok()) << "the other direction is open";
   pair.server->finish(pair.to_client);
+  pair.server->finish(pair.to_client);  // once is enough
+  EXPECT_EQ(pair.server->seal(as_bytes("x"), pair.to_client).code(), Code::closed);
   move(pair);
   EXPECT_EQ(pair.client->state(), State::ended);
+  EXPECT_EQ(as_text(pair.at_client), "last words");
 }
 
 TEST_F(WebTlsTest, NothingIsSealedBeforeTheHandshake) {
