@@ -13,12 +13,12 @@ const std::array<std::string, 1> kMuxers{std::string(kYamuxProtocol)};
 
 }  // namespace
 
-TcpConnection::TcpConnection(TcpCore& core, ConnectionId id, LinkId link, const IpEndpoint& remote, Dial dial,
+TcpConnection::TcpConnection(TcpCore& core, ConnectionId id, LinkId link, TcpAddress remote, Dial dial,
                              std::vector<std::unique_ptr<Channel>> outer)
     : core_(core),
       id_(id),
       link_(link),
-      remote_(remote),
+      remote_(std::move(remote)),
       dial_(std::move(dial)),
       deadline_us_(core.now.mono_us + core.settings.handshake_timeout_us),
       outer_(std::move(outer)),
@@ -126,6 +126,8 @@ bool TcpConnection::goodbye_heard() const {
 Status TcpConnection::flush_inner() {
   if (inner_out_.empty()) return {};
   const Bytes inner = std::exchange(inner_out_, Bytes());
+  // The peer's goodbye came behind what is answered here: nobody listens any more, and that is no error.
+  if (outer_.state() == Channel::State::ended) return {};
   return outer_.seal(inner, out_);
 }
 
@@ -205,7 +207,7 @@ Status TcpConnection::start_yamux() {
   event.connection = id_;
   event.dial = dial_.id;
   event.peer = secure_->peer();
-  event.address = Multiaddr::tcp(remote_).to_string();
+  event.address = remote_.multiaddr().to_string();
   event.incoming = dial_.id == 0;
   core_.events.emplace_back(std::move(event));
   return {};
