@@ -60,8 +60,10 @@ class SecureWebSocketTest : public testing::Test {
     factory.set_secure_websocket(std::move(given));
     crypto::SecretBytes<32> seed;
     random.fill(seed.span());
-    SEREUS_ASSIGN(auto host, factory.make_host(seed));
-    hosts.push_back(std::move(host));
+    SEREUS_ASSIGN(auto parts, factory.make_host(seed));
+    limits.push_back(std::move(parts.limits));
+    bandwidths.push_back(std::move(parts.bandwidth));
+    hosts.push_back(std::move(parts.host));
     return hosts.back().get();
   }
   // Until a host tells of an event of type T.
@@ -88,6 +90,9 @@ class SecureWebSocketTest : public testing::Test {
   Lines log;
   std::unique_ptr<PosixLoop> loop;
   test::WebAuthority authority{random};
+  // What the hosts ask, and so outlives them.
+  std::vector<std::unique_ptr<net::ResourceLimits>> limits;
+  std::vector<std::unique_ptr<net::Bandwidth>> bandwidths;
   std::vector<std::unique_ptr<net::Host>> hosts;
   const IpEndpoint v4 = IpEndpoint::loopback_v4(0);
   const IpEndpoint v6 = *parse_ip("::1", 0);
