@@ -1,5 +1,5 @@
-# Third-party libraries as imported targets. The distribution's where it has what we need; wolfSSL and ngtcp2 are built
-# from pinned archives by tools/deps.py, once for all presets.
+# Third-party libraries as imported targets. The distribution's where it has what we need; wolfSSL, ngtcp2 and
+# llhttp are built from pinned archives by tools/deps.py, once for all presets.
 
 if(EMSCRIPTEN)
   return()
@@ -50,6 +50,7 @@ target_link_options(Sereus::wolfssl INTERFACE "LINKER:-u,sereus_wolfssl_random_b
 sereus_imported_archive(ngtcp2_core "${SEREUS_DEP_ngtcp2_prefix}" libngtcp2.a)
 sereus_imported_archive(ngtcp2 "${SEREUS_DEP_ngtcp2_prefix}" libngtcp2_crypto_wolfssl.a)
 target_link_libraries(Sereus::ngtcp2 INTERFACE Sereus::ngtcp2_core Sereus::wolfssl)
+sereus_imported_archive(llhttp "${SEREUS_DEP_llhttp_prefix}" libllhttp.a)
 foreach(target wolfssl ngtcp2 ngtcp2_core)
   target_compile_definitions(Sereus::${target} INTERFACE WOLFSSL_USE_OPTIONS_H NGTCP2_STATICLIB)
 endforeach()

@@ -61,11 +61,12 @@ target_include_directories(sereus_static INTERFACE
   $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
 )
 set(SEREUS_STATIC_PARTS
-  $<TARGET_FILE:Sereus::ngtcp2> $<TARGET_FILE:Sereus::ngtcp2_core> $<TARGET_FILE:Sereus::wolfssl>)
+  $<TARGET_FILE:Sereus::ngtcp2> $<TARGET_FILE:Sereus::ngtcp2_core> $<TARGET_FILE:Sereus::wolfssl>
+  $<TARGET_FILE:Sereus::llhttp>)
 add_custom_command(TARGET sereus_static POST_BUILD
   COMMAND "${Python3_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/tools/merge_archives.py"
           "${CMAKE_AR}" $<TARGET_FILE:sereus_static> ${SEREUS_STATIC_PARTS}
-  COMMENT "Adding wolfSSL and ngtcp2 to libsereus.a"
+  COMMENT "Adding wolfSSL, ngtcp2 and llhttp to libsereus.a"
   VERBATIM
 )
 

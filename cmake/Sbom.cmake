@@ -8,6 +8,7 @@ add_custom_command(
   COMMAND "${Python3_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/tools/sbom.py" --out "${sbom}" --version "${PROJECT_VERSION}"
           --wolfssl "${SEREUS_DEP_wolfssl_version}" "${SEREUS_DEP_wolfssl_sha256}" "${SEREUS_DEP_wolfssl_patches}"
           --ngtcp2 "${SEREUS_DEP_ngtcp2_version}" "${SEREUS_DEP_ngtcp2_sha256}" "${SEREUS_DEP_ngtcp2_patches}"
+          --llhttp "${SEREUS_DEP_llhttp_version}" "${SEREUS_DEP_llhttp_sha256}" "${SEREUS_DEP_llhttp_patches}"
   DEPENDS "${PROJECT_SOURCE_DIR}/tools/sbom.py" "${PROJECT_SOURCE_DIR}/tools/deps.py"
   COMMENT "SBOM"
   VERBATIM

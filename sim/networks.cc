@@ -95,7 +95,7 @@ Result<std::unique_ptr<net::Host>> Networks::make_host(const HostPorts& ports, c
   auto sockets = std::make_unique<Sockets>();
   sockets->datagrams = datagrams.attach(ports.machine, events_of(*sockets, ports));
   SEREUS_ASSIGN(auto quic, net::QuicHost::create(device, *sockets->datagrams, *ports.random, nullptr));
-  auto tcp = std::make_unique<net::TcpHost>(device, *ports.random, nullptr);
+  SEREUS_ASSIGN(auto tcp, net::TcpHost::create(device, *ports.random, nullptr));
   sockets->quic = quic.get();
   sockets->links = links.attach(ports.machine, *tcp, ports.wake);
   tcp->set_links(*sockets->links);

@@ -16,8 +16,9 @@ constexpr int64_t kStartWallUs = int64_t{1'800'000'000} * 1'000'000;  // 2027-01
 void SimJobs::submit(JobQueue queue, std::function<void()> work, std::function<void()> done) {
   const uint64_t id = ++last_job_;
   jobs_[id] = Job{std::move(work), std::move(done)};
-  uint64_t& free_us = free_us_[queue == JobQueue::writer ? 0 : 1];
-  free_us = std::max(free_us, scheduler_.now_us()) + random_.below(delay_max_us_ + 1);
+  const size_t of = queue == JobQueue::writer ? 0 : 1;
+  uint64_t& free_us = free_us_[of];
+  free_us = std::max(free_us, scheduler_.now_us() + held_us_[of]) + random_.below(delay_max_us_ + 1);
   scheduler_.at(free_us, [this, id] {
     const auto job = jobs_.find(id);
     if (job == jobs_.end()) return;
@@ -144,12 +145,17 @@ void SimMachine::emit(node::Event event) {
   if (room(0) > 0) events_.push_back(std::move(event));
 }
 
-Result<std::unique_ptr<net::Host>> SimMachine::make_host(const SecretBytes<32>& device_seed) {
+Result<net::SwarmParts> SimMachine::make_host(const SecretBytes<32>& device_seed) {
   const KeyPair device = KeyPair::from_seed(device_seed);
+  net::SwarmParts parts;
   if (transport == Transport::stream) {
-    return networks_.stream.make_host(index_, net::PeerId::from_device_key(device.device_key()), [this] { wake(); });
+    parts.host =
+        networks_.stream.make_host(index_, net::PeerId::from_device_key(device.device_key()), [this] { wake(); });
+    return parts;
   }
-  return networks_.make_host({index_, &random_, [this] { return times(); }, [this] { wake(); }}, device);
+  SEREUS_ASSIGN(parts.host,
+                networks_.make_host({index_, &random_, [this] { return times(); }, [this] { wake(); }}, device));
+  return parts;
 }
 
 void SimMachine::wake() {

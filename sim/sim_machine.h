@@ -24,6 +24,8 @@ class SimJobs : public Jobs {
   // The process is gone: nothing that waits will run.
   void forget_all();
   void set_delay_max_us(uint64_t delay_us) { delay_max_us_ = delay_us; }
+  // Jobs that are submitted to `queue` from now on begin this much later.
+  void hold_back(JobQueue queue, uint64_t delay_us) { held_us_[queue == JobQueue::writer ? 0 : 1] = delay_us; }
 
  private:
   Scheduler& scheduler_;
@@ -31,6 +33,7 @@ class SimJobs : public Jobs {
   std::function<void()> wake_;
   uint64_t delay_max_us_ = 3'000;
   uint64_t free_us_[2] = {0, 0};
+  uint64_t held_us_[2] = {0, 0};
   // Jobs live here, not in the scheduler, so that they can be dropped with the process.
   struct Job {
     std::function<void()> work;
@@ -79,7 +82,7 @@ class SimMachine : private node::EventSink, private node::HostFactory {
  private:
   size_t room(uint32_t origin) override;
   void emit(node::Event event) override;
-  Result<std::unique_ptr<net::Host>> make_host(const SecretBytes<32>& device_seed) override;
+  Result<net::SwarmParts> make_host(const SecretBytes<32>& device_seed) override;
   void wake();
   void step();
   void note(uint64_t value) { trace_ = (trace_ ^ value) * 0x100000001b3u; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fetches, verifies and builds the pinned third-party archives (wolfSSL and ngtcp2).
+"""Fetches, verifies and builds the pinned third-party archives (wolfSSL, ngtcp2 and llhttp).
 
     tools/deps.py build     build what is missing, print where it is (a rerun with nothing to do takes milliseconds)
     tools/deps.py fetch     only fetch and verify the archives
@@ -10,7 +10,9 @@ Debian 12's own packages cannot be used: its wolfSSL is built without QUIC and i
 An archive is taken from the first route that has a file with the pinned SHA-256:
   1. the cache folder: $SEREUS_DEPS_CACHE, or build/deps/cache
   2. `apt-get --tar-only source`, through a private sources folder derived from this machine's own apt configuration;
-     nothing of the system's configuration is read by apt from, or written to, anywhere else
+     nothing of the system's configuration is read by apt from, or written to, anywhere else. llhttp instead: `pip download`
+     of httptools, whose source archive carries llhttp's generated C files; llhttp's own sources, which Debian has, need a
+     TypeScript compiler to become C
 Without either, the error names the archive, its hash, its upstream page and the folder to put it in.
 """
 
@@ -23,6 +25,7 @@ import os
 import pathlib
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -45,6 +48,7 @@ class Archive:
     source: str
     upstream: str
     debian_revision: str = ""
+    from_pip: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +73,19 @@ def pin(name: str, version: str, suffix: str, sha256: str, page: str, patches: t
     return Pin(name, version, archive, patch_archive)
 
 
+# httptools 0.9.0 carries llhttp 9.4.3.
+LLHTTP = Pin(
+    "llhttp",
+    "9.4.3",
+    Archive(
+        "httptools-0.9.0.tar.gz",
+        "d484ebb7e3a3f3597b0f645fbd1b85633674ca808c1f5ba11c2caf7c66f5c8b6",
+        "httptools==0.9.0",
+        "the source archive of httptools 0.9.0 (MagicStack/httptools), as pip downloads it",
+        from_pip=True,
+    ),
+)
+
 # To change a version, change its line. "newest" comes first; "stable" is what Debian 13 carries with its security
 # patches, used when the newest cannot be had (its suite moves on) or when SEREUS_DEPS_SET=stable asks for it.
 # fmt: off
@@ -76,12 +93,14 @@ PIN_SETS = {
     "newest": [
         pin("wolfssl", "5.9.2", "gz", "2f4ef3d4fd387a9b3191d36a6316d69116c46ff69bb9583b6c82b36d7b8ca114", WOLFSSL_PAGE),
         pin("ngtcp2", "1.24.0", "xz", "7fa5ec2be0f0cbed8bc4ec89c0787dfa9d8ce678f1ed9477c52f30eb1a591207", NGTCP2_PAGE),
+        LLHTTP,
     ],
     "stable": [
         pin("wolfssl", "5.7.2", "gz", "0f2ed82e345b833242705bbc4b08a2a2037a33f7bf9c610efae6464f6b10e305", WOLFSSL_PAGE,
             ("0.1+deb13u2", "c4c31ffaa8e05e1132cb535cc0b0cd3083e04f134883ab039154f3857d0a96d8")),
         pin("ngtcp2", "1.11.0", "xz", "382c15bf66b630f26021631b25b7eb1feac42c67c1d6826189d61091dfaa4d09", NGTCP2_PAGE,
             ("1+deb13u1", "5d45f3e07ebaf4fff773d6ec32eee78c8514e17bac67dee8e268fa97af440854")),
+        LLHTTP,
     ],
 }
 # fmt: on
@@ -201,6 +220,21 @@ class AptSource:
 APT = AptSource()
 
 
+def fetch_with_pip(archive: Archive, folder: pathlib.Path) -> pathlib.Path | None:
+    """pip runs a source archive's build script to read its metadata; with the hash required, only that of the pinned one."""
+    say(f"fetching {archive.file} with pip")
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"{archive.source} --hash=sha256:{archive.sha256}\n")
+    options = ["--no-deps", "--no-binary", ":all:", "--require-hashes", "--disable-pip-version-check", "--quiet"]
+    command = [sys.executable, "-m", "pip", "download", *options, "-r", str(requirements), "-d", str(folder)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    file = folder / archive.file
+    if file.exists():
+        return file
+    say(f"pip could not fetch {archive.file}: " + (run.stderr.strip().splitlines() or ["?"])[-1])
+    return None
+
+
 def obtain(archive: Archive) -> pathlib.Path | None:
     """The verified archive in the cache folder, or None. A file with the wrong hash is never used."""
     cached = CACHE / archive.file
@@ -213,7 +247,7 @@ def obtain(archive: Archive) -> pathlib.Path | None:
         )
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-        file = APT.fetch(archive, pathlib.Path(folder))
+        file = (fetch_with_pip if archive.from_pip else APT.fetch)(archive, pathlib.Path(folder))
         if not file:
             return None
         found = file_sha256(file)
@@ -266,7 +300,10 @@ WOLFSSL_OPTIONS = [
     # AES-GCM runs 20 times as fast with it, and wolfSSL's CMake build has no such option.
     *ASSEMBLY.get(MACHINE, []),
     "--enable-tls13",
-    "--disable-tlsv12",
+    # TLS 1.2 is for secure WebSocket alone: servers and proxies of others that have nothing newer.
+    "--enable-tlsv12",
+    "--disable-oldtls",
+    "--enable-ip-alt-name",
     "--enable-alpn",
     "--enable-sni",
     # ngtcp2's helper for clients turns tickets on, so the function must be there; the net room turns them off again.
@@ -346,6 +383,9 @@ NGTCP2_OPTIONS = [
     "-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O2 -g1 -DNDEBUG -ffunction-sections -fdata-sections",
 ]
 
+LLHTTP_CFLAGS = ["-O2", "-g1", "-fPIC", "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections"]
+LLHTTP_SOURCES = ["api.c", "http.c", "llhttp.c"]
+
 
 def config_hash(p: Pin, extra: list[str]) -> str:
     """Names the prefix, so that a changed option or pin builds anew and an unchanged one never does."""
@@ -357,7 +397,7 @@ def config_hash(p: Pin, extra: list[str]) -> str:
 
 
 def wolfssl_prefix(p: Pin) -> pathlib.Path:
-    inputs = [*WOLFSSL_OPTIONS, *WOLFSSL_CFLAGS, HOOKS_HEADER.read_text(), HANDSHAKE_CALLBACK]
+    inputs = [*WOLFSSL_OPTIONS, *WOLFSSL_CFLAGS, HOOKS_HEADER.read_text(), HANDSHAKE_CALLBACK, CLEAN_REGISTER]
     return DEPS / f"wolfssl-{p.version}-{config_hash(p, inputs)}"
 
 
@@ -375,7 +415,12 @@ def by_name(pins: list[Pin], name: str) -> Pin:
 
 def prefixes(pins: list[Pin]) -> dict[str, pathlib.Path]:
     wolfssl = wolfssl_prefix(by_name(pins, "wolfssl"))
-    return {"wolfssl": wolfssl, "ngtcp2": ngtcp2_prefix(by_name(pins, "ngtcp2"), wolfssl)}
+    llhttp = by_name(pins, "llhttp")
+    return {
+        "wolfssl": wolfssl,
+        "ngtcp2": ngtcp2_prefix(by_name(pins, "ngtcp2"), wolfssl),
+        "llhttp": DEPS / f"llhttp-{llhttp.version}-{config_hash(llhttp, LLHTTP_CFLAGS)}",
+    }
 
 
 def is_built(pins: list[Pin]) -> bool:
@@ -448,9 +493,22 @@ def pass_extension_callback_on(scratch: pathlib.Path) -> None:
     source.write_text(text.replace(HANDSHAKE_DECODE, HANDSHAKE_DECODE + HANDSHAKE_CALLBACK), encoding="latin-1")
 
 
+# wolfSSL 5.9's table look-up of Ed25519 and X25519 (fe_cmov_table_avx2) puts its 1 into a register by an instruction that leaves
+# the upper half as it was. After code that left something there, every public key with a zero digit comes out wrong: about
+# half of all. vmovq clears the upper half. Shown by tests/unit/net/web_tls_channel_test.cc.
+DIRTY_REGISTER = "        movd\t%rbx, %xmm9\n"
+CLEAN_REGISTER = "        vmovq\t%rbx, %xmm9\n"
+
+
+def clean_register(scratch: pathlib.Path) -> None:
+    source = scratch / "wolfcrypt" / "src" / "fe_x25519_asm.S"
+    source.write_text(source.read_text().replace(DIRTY_REGISTER, CLEAN_REGISTER))
+
+
 def build_wolfssl(p: Pin, prefix: pathlib.Path, jobs: int) -> None:
     with build_folder(p, prefix) as (scratch, log):
         pass_extension_callback_on(scratch)
+        clean_register(scratch)
         if not (scratch / "configure").exists():
             run_logged(["autoreconf", "-if"], scratch, log)
         flags = " ".join([*WOLFSSL_CFLAGS, *WOLFSSL_NEUTRAL_CFLAGS])
@@ -483,6 +541,24 @@ def build_ngtcp2(p: Pin, prefix: pathlib.Path, wolfssl: pathlib.Path, jobs: int)
         run_logged(["ninja", "-C", "out", f"-j{jobs}"], scratch, log)
         run_logged(["ninja", "-C", "out", "install"], scratch, log)
         check_helper_links(prefix, wolfssl)
+
+
+def build_llhttp(p: Pin, prefix: pathlib.Path) -> None:
+    with build_folder(p, prefix) as (scratch, log):
+        vendored = scratch / "vendor" / "llhttp"
+        compiler = shlex.split(os.environ.get("CC", "cc"))
+        objects = []
+        for name in LLHTTP_SOURCES:
+            objects.append(f"{name}.o")
+            prefix_map = f"-ffile-prefix-map={DEPS}=deps"
+            command = [*compiler, *LLHTTP_CFLAGS, prefix_map, "-Iinclude", "-c", f"src/{name}", "-o", objects[-1]]
+            run_logged(command, vendored, log)
+        (prefix / "lib").mkdir(parents=True)
+        run_logged(["ar", "rcs", str(prefix / "lib" / "libllhttp.a"), *objects], vendored, log)
+        shutil.copytree(vendored / "include", prefix / "include")
+        # For a compiler that makes code for something else than this machine.
+        shutil.copytree(vendored / "src", prefix / "src")
+        shutil.copy(vendored / "LICENSE", scratch / "LICENSING")
 
 
 def symbols(archive: pathlib.Path, kinds: str) -> set[str]:
@@ -523,7 +599,10 @@ def build(jobs: int) -> list[Pin]:
                 raise DepsError(missing_message(missing))
             if not stamp(paths["wolfssl"]).exists():
                 build_wolfssl(by_name(pins, "wolfssl"), paths["wolfssl"], jobs)
-            build_ngtcp2(by_name(pins, "ngtcp2"), paths["ngtcp2"], paths["wolfssl"], jobs)
+            if not stamp(paths["ngtcp2"]).exists():
+                build_ngtcp2(by_name(pins, "ngtcp2"), paths["ngtcp2"], paths["wolfssl"], jobs)
+            if not stamp(paths["llhttp"]).exists():
+                build_llhttp(by_name(pins, "llhttp"), paths["llhttp"])
         return pins
 
 

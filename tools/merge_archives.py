@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """merge_archives.py AR TARGET PART...: adds the members of each PART archive to the static library TARGET.
 
-CMake's static libraries only hold their own objects; a user of libsereus.a should not have to find our pinned wolfSSL and
-ngtcp2 as well.
+CMake's static libraries only hold their own objects; a user of libsereus.a should not have to find our pinned
+libraries as well.
 """
 
 import pathlib

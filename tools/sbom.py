@@ -61,8 +61,9 @@ def document(arguments: argparse.Namespace) -> dict:
     wolfssl_licence = "GPL-3.0-only" if version >= (5, 8, 2) else "GPL-2.0-or-later"
     wolfssl = pinned("wolfSSL", wolfssl_licence, *arguments.wolfssl)
     ngtcp2 = pinned("ngtcp2", "MIT", *arguments.ngtcp2)
-    packages = [engine, wolfssl, ngtcp2]
-    links = [(wolfssl, "STATIC_LINK"), (ngtcp2, "STATIC_LINK")]
+    llhttp = pinned("llhttp", "MIT", *arguments.llhttp)
+    packages = [engine, wolfssl, ngtcp2, llhttp]
+    links = [(wolfssl, "STATIC_LINK"), (ngtcp2, "STATIC_LINK"), (llhttp, "STATIC_LINK")]
     for name, debian_package, licence, relation in DISTRIBUTION:
         entry = package(name, debian_version(debian_package), licence, comment=f"Debian package {debian_package}")
         packages.append(entry)
@@ -104,7 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True, type=pathlib.Path)
     parser.add_argument("--version", required=True)
-    for name in ("wolfssl", "ngtcp2"):
+    for name in ("wolfssl", "ngtcp2", "llhttp"):
         parser.add_argument(f"--{name}", nargs=3, required=True, metavar=("VERSION", "SHA256", "PATCHES"))
     arguments = parser.parse_args()
     arguments.out.write_text(json.dumps(document(arguments), indent=2) + "\n")

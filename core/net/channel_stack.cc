@@ -34,11 +34,11 @@ Status ChannelStack::feed(ByteView in, Bytes& out, Bytes& plain) {
   for (size_t stage = 0; stage < stages_.size(); ++stage) {
     Bytes answer;
     Bytes inner;
-    const Status fed = stages_[stage]->feed(carried, answer, inner);
+    Status fed = stages_[stage]->feed(carried, answer, inner);
     // What says why goes out after an error, too; that it cannot be wrapped any more is no news then.
-    const Status answered = seal_below(stage, std::move(answer), out);
+    Status answered = seal_below(stage, std::move(answer), out);
     if (!fed.ok()) return fed;
-    SEREUS_TRY(answered);
+    if (!answered.ok()) return answered;
     SEREUS_TRY(start_ready(out));
     carried = std::move(inner);
     if (carried.empty()) return {};

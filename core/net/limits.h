@@ -129,6 +129,28 @@ inline constexpr size_t kTcpProduceBytes = 64 << 10;  // sealed at once: about o
 inline constexpr size_t kTcpWritesPerStep = 8;
 inline constexpr size_t kTcpListenersMax = 64;
 
+// --- WebSocket ------------------------------------------------------------------------------------------------------
+
+inline constexpr size_t kHttpHeadMax =
+    8192;  // request or status line with all fields; as nginx and others, less cookies
+inline constexpr size_t kHttpFieldsMax = 64;  // a browser behind two proxies sends about 25
+inline constexpr size_t kWebSocketOriginsMax = 64;
+inline constexpr size_t kWebSocketFrameSendMax = 128 << 10;  // what a connection seals at once is one frame
+inline constexpr size_t kWebSocketControlMax = 125;          // RFC 6455 section 5.5
+// Frames that carry nothing: pings (which are answered), pongs, empty fragments. Keep-alives come every few seconds.
+inline constexpr uint64_t kWebSocketIdleBurst = 64;
+inline constexpr uint64_t kWebSocketIdlePerSecond = 8;
+
+// --- TLS around WebSocket ------------------------------------------------------------------------------------------
+
+// Received before the handshake is done: chains of servers have up to 10 KiB, with RSA-4096 all along 20. As what wolfSSL puts
+// together is a part of it, a stranger can make us hold twice as much and no more.
+inline constexpr size_t kWebTlsHandshakeMax = 32 << 10;
+inline constexpr uint64_t kWebTlsAnswersBurst = 32;  // honest KeyUpdates come after 2^24 records
+inline constexpr uint64_t kWebTlsAnswersPerSecond = 1;
+inline constexpr size_t kWebTlsPemMax = 256 << 10;   // of a chain's or a key's file
+inline constexpr size_t kWebTlsBundleMax = 8 << 20;  // Debian's has 220 KiB
+
 // --- QUIC: packets ------------------------------------------------------------------------------------------------
 
 inline constexpr size_t kQuicCidLength = 8;       // ours: random, 2^64 of them

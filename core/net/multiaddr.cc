@@ -7,6 +7,7 @@
 #include "core/codec/multibase.h"
 #include "core/codec/varint.h"
 #include "core/net/limits.h"
+#include "core/net/tcp_address.h"
 
 namespace sereus::net {
 namespace {
@@ -287,6 +288,8 @@ std::optional<IpEndpoint> Multiaddr::quic_endpoint() const {
 
 std::optional<IpEndpoint> Multiaddr::tcp_endpoint() const { return endpoint_before({AddrCode::tcp}); }
 
+bool Multiaddr::dialable() const { return quic_endpoint() || TcpAddress::of(*this); }
+
 std::optional<uint16_t> Multiaddr::port() const {
   for (const Part& part : parts_) {
     if (part.code == AddrCode::udp || part.code == AddrCode::tcp) return load_be<uint16_t>(part.value.data());
@@ -318,6 +321,19 @@ Multiaddr Multiaddr::with_peer_id(const PeerId& peer) const {
 Multiaddr Multiaddr::without_peer_id() const {
   Multiaddr out = *this;
   if (!out.parts_.empty() && out.parts_.back().code == AddrCode::p2p) out.parts_.pop_back();
+  return out;
+}
+
+Multiaddr Multiaddr::first_parts(size_t count) const {
+  Multiaddr out = *this;
+  if (count < out.parts_.size()) out.parts_.resize(count);
+  return out;
+}
+
+Multiaddr Multiaddr::with(Part part) const {
+  SEREUS_ASSERT(parts_.size() < kMultiaddrPartsMax);
+  Multiaddr out = *this;
+  out.parts_.push_back(std::move(part));
   return out;
 }
 

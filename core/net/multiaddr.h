@@ -66,8 +66,8 @@ class Multiaddr {
   std::optional<IpEndpoint> quic_endpoint() const;
   // The endpoint when the address is exactly ip4|ip6, tcp, with or without a trailing p2p.
   std::optional<IpEndpoint> tcp_endpoint() const;
-  // An address that a transport of ours dials.
-  bool dialable() const { return quic_endpoint() || tcp_endpoint(); }
+  // An address that a transport of ours dials (see also tcp_address.h).
+  bool dialable() const;
   // The UDP or TCP port, if there is one.
   std::optional<uint16_t> port() const;
   Multiaddr with_port(uint16_t port) const;
@@ -75,6 +75,10 @@ class Multiaddr {
   std::optional<PeerId> peer_id() const;
   Multiaddr with_peer_id(const PeerId& peer) const;
   Multiaddr without_peer_id() const;
+  // The first `count` parts; all when there are fewer.
+  Multiaddr first_parts(size_t count) const;
+  // With a further part. Precondition: its value is one of that protocol, and there is room.
+  Multiaddr with(Part part) const;
 
   friend std::strong_ordering operator<=>(const Multiaddr&, const Multiaddr&) = default;
 

@@ -13,12 +13,12 @@ const std::array<std::string, 1> kMuxers{std::string(kYamuxProtocol)};
 
 }  // namespace
 
-TcpConnection::TcpConnection(TcpCore& core, ConnectionId id, LinkId link, const IpEndpoint& remote, Dial dial,
+TcpConnection::TcpConnection(TcpCore& core, ConnectionId id, LinkId link, TcpAddress remote, Dial dial,
                              std::vector<std::unique_ptr<Channel>> outer)
     : core_(core),
       id_(id),
       link_(link),
-      remote_(remote),
+      remote_(std::move(remote)),
       dial_(std::move(dial)),
       deadline_us_(core.now.mono_us + core.settings.handshake_timeout_us),
       outer_(std::move(outer)),
@@ -110,7 +110,7 @@ bool TcpConnection::read_link() {
       return false;
     }
     if (got.ended || goodbye_heard()) {
-      (void)write_link();  // our goodbye
+      if (stage_ == Stage::open) say_goodbye();
       end(stage_ == Stage::open ? Error{Code::ok, "the peer closed the connection"}
                                 : fail(Code::closed, "the peer closed the connection before it was proved"));
       return false;
@@ -126,6 +126,8 @@ bool TcpConnection::goodbye_heard() const {
 Status TcpConnection::flush_inner() {
   if (inner_out_.empty()) return {};
   const Bytes inner = std::exchange(inner_out_, Bytes());
+  // The peer's goodbye came behind what is answered here: nobody listens any more, and that is no error.
+  if (outer_.state() == Channel::State::ended) return {};
   return outer_.seal(inner, out_);
 }
 
@@ -140,8 +142,8 @@ Status TcpConnection::feed(ByteView in) {
   SEREUS_TRY(outer_.feed(in, out_, inner));
   if (stage_ == Stage::outer && outer_.state() == Channel::State::established) SEREUS_TRY(start_security());
   Status fed = feed_inner(inner);
-  if (const Status flushed = flush_inner(); fed.ok()) return flushed;
-  return fed;
+  Status flushed = flush_inner();  // what says why goes out after an error, too
+  return fed.ok() ? flushed : fed;
 }
 
 Status TcpConnection::feed_inner(ByteView in) {
@@ -205,7 +207,7 @@ Status TcpConnection::start_yamux() {
   event.connection = id_;
   event.dial = dial_.id;
   event.peer = secure_->peer();
-  event.address = Multiaddr::tcp(remote_).to_string();
+  event.address = remote_.multiaddr().to_string();
   event.incoming = dial_.id == 0;
   core_.events.emplace_back(std::move(event));
   return {};
@@ -303,11 +305,15 @@ void TcpConnection::disconnect(Code reason) {
     stage_ = Stage::closing;  // what yamux says of its end is not the reason
     yamux_->close(YamuxGoAway::normal);
     (void)write_link();
-    secure_->finish(inner_out());
-    if (flush_inner().ok()) outer_.finish(out_);
-    (void)write_link();
+    say_goodbye();
   }
   end(Error{reason, "closed here"});
+}
+
+void TcpConnection::say_goodbye() {
+  secure_->finish(inner_out());
+  if (flush_inner().ok()) outer_.finish(out_);
+  (void)write_link();
 }
 
 // Tells the application, streams first, and lets the link go.

@@ -14,6 +14,7 @@
 
 #include "core/net/channel_stack.h"
 #include "core/net/multistream.h"
+#include "core/net/tcp_address.h"
 #include "core/net/tcp_core.h"
 #include "core/net/yamux.h"
 
@@ -46,7 +47,7 @@ class TcpConnection {
   };
   // `outer`: stages that every byte goes through, the one next to the link first; established in this order before
   // anything else is said.
-  TcpConnection(TcpCore& core, ConnectionId id, LinkId link, const IpEndpoint& remote, Dial dial,
+  TcpConnection(TcpCore& core, ConnectionId id, LinkId link, TcpAddress remote, Dial dial,
                 std::vector<std::unique_ptr<Channel>> outer);
   TcpConnection(const TcpConnection&) = delete;
   TcpConnection& operator=(const TcpConnection&) = delete;
@@ -112,6 +113,7 @@ class TcpConnection {
   Bytes& inner_out() { return outer_.empty() ? out_ : inner_out_; }
   Status flush_inner();
   bool write_link();
+  void say_goodbye();
   void proved();
   void end(const Error& reason);
 
@@ -129,7 +131,7 @@ class TcpConnection {
   TcpCore& core_;
   const ConnectionId id_;
   const LinkId link_;
-  const IpEndpoint remote_;
+  const TcpAddress remote_;
   const Dial dial_;
   Stage stage_ = Stage::connecting;
   bool half_open_ = true;

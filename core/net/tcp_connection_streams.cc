@@ -118,6 +118,9 @@ void TcpConnection::drain_yamux() {
     if (!event) return;
     if (const auto* over = std::get_if<YamuxEnded>(&*event)) {
       (void)write_link();  // GO_AWAY
+      if (ended()) return;
+      stage_ = Stage::closing;
+      say_goodbye();
       return end(over->reason);
     }
     on_stream_event(*event);

@@ -18,6 +18,7 @@
 #include "core/net/noise.h"
 #include "core/net/timer_heap.h"
 #include "core/net/tls_context.h"
+#include "core/net/web_tls.h"
 #include "core/ports/links.h"
 #include "core/ports/random.h"
 
@@ -31,11 +32,23 @@ enum class TcpSecurity : uint8_t { tls, noise };
 // The name of the protocol in multistream-select.
 std::string_view protocol_of(TcpSecurity security);
 
+// Of WebSocket listeners and dials.
+struct WebSocketSettings {
+  // Listening: the values of Origin, as browsers send them ("https://app.example.org"), whose pages may connect. Empty: all,
+  // since the peer is proved inside. At most kWebSocketOriginsMax.
+  std::vector<std::string> origins;
+  // Shown by listeners of secure WebSocket; null or empty: there are none.
+  std::shared_ptr<TlsServerCertificate> certificate;
+  // Who signs the certificates of servers that are dialed; null: secure WebSocket is not dialed.
+  std::shared_ptr<TlsTrust> trust;
+};
+
 // Settings of a host with their defaults; the reasons are in limits.h.
 struct TcpSettings {
   // Accepted, and proposed in this order; what is absent is forbidden. TLS first: with AES instructions it is cheaper.
   std::vector<TcpSecurity> security{TcpSecurity::tls, TcpSecurity::noise};
   bool clock_suspect = false;  // the wall clock is known to be wrong: certificate dates are not checked
+  WebSocketSettings websocket;
   size_t connections_max = kConnectionsMax;
   size_t half_open_max = kHalfOpenMax;
   uint64_t handshake_timeout_us = kTcpHandshakeTimeoutUs;

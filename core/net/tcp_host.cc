@@ -7,12 +7,18 @@
 #include "core/net/multiaddr.h"
 #include "core/net/tls_channel.h"
 #include "core/net/transport_address.h"
+#include "core/net/web_tls_channel.h"
+#include "core/net/websocket_channel.h"
 #include "core/net/wolfssl_scope.h"
 
 namespace sereus::net {
 namespace {
 
-constexpr std::string_view kForm = "/ip4|ip6/.../tcp/...";
+constexpr std::string_view kForm = "/ip4|ip6/.../tcp/..., also with /ws or /tls/ws";
+
+std::optional<IpEndpoint> endpoint_of(const std::optional<TcpAddress>& address) {
+  return address ? std::optional(address->endpoint) : std::nullopt;
+}
 
 }  // namespace
 
@@ -36,6 +42,7 @@ Result<std::unique_ptr<TcpHost>> TcpHost::create(const crypto::KeyPair& device, 
                                                  const TcpSettings& settings, const TlsIdentity* identity) {
   const auto& security = settings.security;
   if (security.empty()) return fail(Code::invalid, "no security protocol is allowed");
+  if (settings.websocket.origins.size() > kWebSocketOriginsMax) return fail(Code::too_large, "too many origins");
   std::unique_ptr<TcpHost> host(new TcpHost(device, random, logger, settings));
   if (std::find(security.begin(), security.end(), TcpSecurity::tls) == security.end()) return host;
   TlsIdentity fresh;
@@ -73,10 +80,10 @@ TcpStream* TcpHost::find_stream(StreamId id) {
   return at == core_.streams.end() ? nullptr : at->second;
 }
 
-TcpConnection& TcpHost::add(LinkId link, const IpEndpoint& remote, TcpConnection::Dial dial,
+TcpConnection& TcpHost::add(LinkId link, TcpAddress remote, TcpConnection::Dial dial,
                             std::vector<std::unique_ptr<Channel>> outer) {
   const ConnectionId id = ++last_connection_;
-  auto made = std::make_unique<TcpConnection>(core_, id, link, remote, std::move(dial), std::move(outer));
+  auto made = std::make_unique<TcpConnection>(core_, id, link, std::move(remote), std::move(dial), std::move(outer));
   TcpConnection& connection = *made;
   connections_.emplace(id, std::move(made));
   by_link_.emplace(link, id);
@@ -85,7 +92,7 @@ TcpConnection& TcpHost::add(LinkId link, const IpEndpoint& remote, TcpConnection
 
 // ---- The driver -----------------------------------------------------------------------------------------------------
 
-void TcpHost::on_accepted(ListenerId /*listener*/, LinkId link, const IpEndpoint& /*local*/, const IpEndpoint& remote) {
+void TcpHost::on_accepted(ListenerId listener, LinkId link, const IpEndpoint& /*local*/, const IpEndpoint& remote) {
   // Who is turned away here has cost a descriptor for a moment and nothing else.
   AcceptGate* gate = core_.settings.gate;
   const bool full =
@@ -95,7 +102,15 @@ void TcpHost::on_accepted(ListenerId /*listener*/, LinkId link, const IpEndpoint
     core_.links->close(link);
     return;
   }
-  add(link, remote, {}, {});
+  const auto at =
+      std::find_if(listeners_.begin(), listeners_.end(), [&](const Listener& l) { return l.id == listener; });
+  const TcpWrap wrap = at == listeners_.end() ? TcpWrap::none : at->local.wrap;
+  auto stages = stages_for_listening(wrap);
+  if (!stages.ok()) {
+    core_.links->close(link);
+    return;
+  }
+  add(link, {remote, wrap, {}}, {}, std::move(*stages));
 }
 
 void TcpHost::on_connected(LinkId link, const IpEndpoint& /*local*/) {
@@ -119,18 +134,23 @@ void TcpHost::on_closed(LinkId link, const Error& reason) {
 Status TcpHost::listen(std::string_view multiaddr) {
   if (closed_) return fail(Code::closed, "the host is closed");
   SEREUS_ASSIGN(const Multiaddr address, parse_listen_address(multiaddr, peer_id_));
-  SEREUS_ASSIGN(const IpEndpoint endpoint, listen_endpoint(address.tcp_endpoint(), kForm));
+  const auto wanted = TcpAddress::of(address);
+  SEREUS_ASSIGN(const IpEndpoint endpoint, listen_endpoint(endpoint_of(wanted), kForm));
   if (listeners_.size() >= kTcpListenersMax) return fail(Code::too_large, "too many sockets");
+  const auto& certificate = core_.settings.websocket.certificate;
+  if (wanted->wrap == TcpWrap::wss && (!certificate || !certificate->loaded())) {
+    return fail(Code::invalid, "secure WebSocket needs a server certificate, and none is configured");
+  }
   SEREUS_ASSIGN(const Links::Listening listening, core_.links->listen(endpoint));
-  listeners_.push_back({listening.listener, listening.local});
+  listeners_.push_back({listening.listener, {listening.local, wanted->wrap, wanted->name}});
   return {};
 }
 
 std::vector<std::string> TcpHost::listen_addresses() const {
   std::vector<std::string> out;
   for (const Listener& listener : listeners_) {
-    for (const IpEndpoint& endpoint : reachable_endpoints(listener.local, interfaces_)) {
-      out.push_back(Multiaddr::tcp(endpoint).to_string());
+    for (const IpEndpoint& endpoint : reachable_endpoints(listener.local.endpoint, interfaces_)) {
+      out.push_back(TcpAddress{endpoint, listener.local.wrap, listener.local.name}.multiaddr().to_string());
     }
   }
   return out;
@@ -139,26 +159,63 @@ std::vector<std::string> TcpHost::listen_addresses() const {
 Result<uint64_t> TcpHost::dial(std::string_view multiaddr, const PeerId& peer) {
   if (closed_) return fail(Code::closed, "the host is closed");
   SEREUS_ASSIGN(const Multiaddr address, parse_dial_address(multiaddr, peer));
-  SEREUS_ASSIGN(const IpEndpoint endpoint, dial_endpoint(address.tcp_endpoint(), kForm));
+  const auto remote = TcpAddress::of(address);
+  SEREUS_TRY(dial_endpoint(endpoint_of(remote), kForm));
+  if (remote->wrap == TcpWrap::wss && !core_.settings.websocket.trust) {
+    return fail(Code::unsupported, "it is not configured who is trusted to sign certificates of secure WebSocket");
+  }
   if (pending_dials_.size() + core_.half_open >= kDialsMax) return fail(Code::again, "too many dials under way");
   // The connection begins in step(), which knows the time.
-  pending_dials_.push_back({++last_dial_, endpoint, peer});
+  pending_dials_.push_back({++last_dial_, *remote, peer});
   return last_dial_;
 }
 
 void TcpHost::start_dials() {
   for (const PendingDial& dial : std::exchange(pending_dials_, {})) {
     if (connections_.size() >= core_.settings.connections_max) {
-      core_.events.emplace_back(DialFailed{dial.id, fail(Code::too_large, "too many connections")});
+      dial_failed(dial.id, fail(Code::too_large, "too many connections"));
       continue;
     }
-    const Result<LinkId> link = core_.links->connect(dial.remote);
+    auto stages = stages_for_dialing(dial.remote);
+    if (!stages.ok()) {
+      dial_failed(dial.id, stages.error());
+      continue;
+    }
+    const Result<LinkId> link = core_.links->connect(dial.remote.endpoint);
     if (!link.ok()) {
-      core_.events.emplace_back(DialFailed{dial.id, link.error()});
+      dial_failed(dial.id, link.error());
       continue;
     }
-    add(*link, dial.remote, {dial.id, dial.peer}, {});
+    add(*link, dial.remote, {dial.id, dial.peer}, std::move(*stages));
   }
+}
+
+// What wraps the bytes of connections, the stage next to the link first.
+Result<std::vector<std::unique_ptr<Channel>>> TcpHost::stages_for_listening(TcpWrap wrap) {
+  const WebSocketSettings& settings = core_.settings.websocket;
+  std::vector<std::unique_ptr<Channel>> out;
+  if (wrap == TcpWrap::none) return out;
+  if (wrap == TcpWrap::wss) {
+    SEREUS_ASSIGN(out.emplace_back(), WebTlsChannel::server(settings.certificate->context(), core_.random, core_.now));
+  }
+  out.push_back(WebSocketChannel::server(settings.origins, core_.random, core_.now));
+  return out;
+}
+
+Result<std::vector<std::unique_ptr<Channel>>> TcpHost::stages_for_dialing(const TcpAddress& remote) {
+  std::vector<std::unique_ptr<Channel>> out;
+  if (remote.wrap == TcpWrap::none) return out;
+  if (remote.wrap == TcpWrap::wss) {
+    TlsTrust& trust = *core_.settings.websocket.trust;
+    SEREUS_ASSIGN(WebTlsContext context, trust.context());
+    using Verify = WebTlsChannel::Verify;
+    const Verify dates = core_.settings.clock_suspect ? Verify::all_but_dates : Verify::all;
+    SEREUS_ASSIGN(out.emplace_back(),
+                  WebTlsChannel::client(std::move(context), trust.verifies() ? dates : Verify::nothing, remote,
+                                        core_.random, core_.now));
+  }
+  out.push_back(WebSocketChannel::client(remote.host_field(), core_.random, core_.now));
+  return out;
 }
 
 // ---- The application ------------------------------------------------------------------------------------------------
@@ -279,7 +336,7 @@ void TcpHost::close(const Times& now) {
   closed_ = true;
   for (const Listener& listener : std::exchange(listeners_, {})) core_.links->stop_listening(listener.id);
   for (const PendingDial& dial : std::exchange(pending_dials_, {})) {
-    core_.events.emplace_back(DialFailed{dial.id, fail(Code::closed, "the host is closed")});
+    dial_failed(dial.id, fail(Code::closed, "the host is closed"));
   }
   for (const auto& [id, connection] : connections_) connection->disconnect(Code::ok);
 }

@@ -66,11 +66,11 @@ class TcpHost final : public Host, public LinkEvents {
 
   struct Listener {
     ListenerId id = 0;
-    IpEndpoint local;
+    TcpAddress local;
   };
   struct PendingDial {
     uint64_t id = 0;
-    IpEndpoint remote;
+    TcpAddress remote;
     PeerId peer;
   };
 
@@ -81,7 +81,10 @@ class TcpHost final : public Host, public LinkEvents {
   TcpConnection* of_link(LinkId link);
   TcpConnection* find(ConnectionId id);
   TcpStream* find_stream(StreamId id);
-  TcpConnection& add(LinkId link, const IpEndpoint& remote, TcpConnection::Dial dial,
+  void dial_failed(uint64_t dial, Error error) { core_.events.emplace_back(DialFailed{dial, std::move(error)}); }
+  Result<std::vector<std::unique_ptr<Channel>>> stages_for_listening(TcpWrap wrap);
+  Result<std::vector<std::unique_ptr<Channel>>> stages_for_dialing(const TcpAddress& remote);
+  TcpConnection& add(LinkId link, TcpAddress remote, TcpConnection::Dial dial,
                      std::vector<std::unique_ptr<Channel>> outer);
 
   TcpCore core_;

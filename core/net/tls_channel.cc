@@ -26,8 +26,6 @@ constexpr size_t kSealedLengthMax = kPlainMax + 256;
 constexpr size_t kSealedLengthMin = 16 + 1;  // tag and inner type
 constexpr size_t kSealedExtra = kHeaderSize + kSealedLengthMin;
 constexpr uint8_t kChangeCipherSpec = 20;
-constexpr uint8_t kAlert = 21;
-constexpr uint8_t kHandshake = 22;
 constexpr uint8_t kApplicationData = 23;
 
 constexpr int kAlertNoApplicationProtocol = 120;

@@ -7,6 +7,12 @@
 
 namespace sereus::node {
 
+net::SwarmSettings swarm_settings() {
+  net::SwarmSettings settings;
+  settings.services = {"sereus/0.1.0", "sereus/0.1.0"};
+  return settings;
+}
+
 AppHosts::AppHosts(AppHost::Node node)
     : node_(std::move(node)), context_(node_.context), own_(std::make_unique<AppHost>(node_, 0)) {}
 
@@ -66,20 +72,21 @@ void AppHosts::create(OpRef ref, Request& request) {
   node_.publish();
   Event done;
   done.host = number;
-  const std::string peer = placed.transport->peer_id().to_string();
+  const std::string peer = placed.swarm->peer_id().to_string();
   done.data = to_bytes(as_bytes(peer));
   context_.complete(ref, std::move(done));
 }
 
 Status AppHosts::open(Slot& slot, const std::vector<std::string>& listen) {
-  SEREUS_ASSIGN(slot.transport, context_.ports.hosts->make_host(slot.seed));
-  slot.transport->set_clock_suspect(context_.clock_suspect);
-  slot.app->attach(*slot.transport, *slot.device, {});
+  SEREUS_ASSIGN(net::SwarmParts parts, context_.ports.hosts->make_host(slot.seed));
+  slot.swarm = std::make_unique<net::Swarm>(std::move(parts), *slot.device, *context_.ports.random, swarm_settings());
+  slot.swarm->set_clock_suspect(context_.clock_suspect);
+  slot.app->attach(*slot.swarm, {});
   for (const std::string& address : listen) {
     const Status status = slot.app->listen_on(address);
     if (status.ok()) continue;
     slot.app->detach(Code::closed);
-    slot.transport.reset();
+    slot.swarm.reset();
     return fail(status.code(), "cannot listen on " + address + ": " + status.error().detail);
   }
   for (const std::string& address : slot.app->addresses()) {
@@ -102,7 +109,7 @@ void AppHosts::close(OpRef ref, uint64_t number) {
 
 void AppHosts::close_slot(Slot& slot) {
   slot.app->detach(Code::closed);
-  if (slot.transport) slot.transport->close(context_.now);
+  if (slot.swarm) slot.swarm->close(context_.now);
 }
 
 void AppHosts::forget_origin(uint32_t origin) {
@@ -120,14 +127,14 @@ void AppHosts::forget_origin(uint32_t origin) {
 
 void AppHosts::set_clock_suspect(bool suspect) {
   for (auto& [number, slot] : others_) {
-    if (slot.transport) slot.transport->set_clock_suspect(suspect);
+    if (slot.swarm) slot.swarm->set_clock_suspect(suspect);
   }
 }
 
 void AppHosts::go_online() {
   online_ = true;
   for (auto& [number, slot] : others_) {
-    if (slot.transport) continue;
+    if (slot.swarm) continue;
     if (const Status opened = open(slot, {}); !opened.ok()) context_.log(LogLevel::warn, opened.error().detail);
   }
 }
@@ -135,31 +142,27 @@ void AppHosts::go_online() {
 void AppHosts::go_offline(Code why) {
   online_ = false;
   for (auto& [number, slot] : others_) {
-    if (!slot.transport) continue;
+    if (!slot.swarm) continue;
     slot.app->detach(why);
-    slot.transport->close(context_.now);
-    slot.transport.reset();
+    slot.swarm->close(context_.now);
+    slot.swarm.reset();
   }
 }
 
 void AppHosts::drain(Slot& slot) {
-  while (slot.transport) {
-    const auto event = slot.transport->next_event();
-    if (!event) return;
-    slot.app->on_event(*event);
-  }
+  while (const auto event = slot.swarm->next_event()) slot.app->on_event(*event);
+  while (const auto notice = slot.swarm->next_notice()) slot.app->on_notice(*notice);
 }
 
 uint64_t AppHosts::step() {
   uint64_t next = kNever;
   for (auto& [number, slot] : others_) {
-    if (!slot.transport) continue;
+    if (!slot.swarm) continue;
     drain(slot);
-    next = std::min(next, slot.app->step());
-    next = std::min(next, slot.transport->step(context_.now));
+    slot.swarm->step(context_.now);
     drain(slot);
     // What was asked for by the last events goes out now.
-    next = std::min(next, slot.transport->step(context_.now));
+    next = std::min(next, slot.swarm->step(context_.now));
   }
   return next;
 }

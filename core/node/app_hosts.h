@@ -17,6 +17,9 @@
 
 namespace sereus::node {
 
+// How every host of a node presents itself.
+net::SwarmSettings swarm_settings();
+
 class AppHosts {
  public:
   explicit AppHosts(AppHost::Node node);
@@ -40,7 +43,7 @@ class AppHosts {
     crypto::SecretBytes<32> seed;
     std::optional<crypto::KeyPair> device;
     uint32_t origin = 0;
-    std::unique_ptr<net::Host> transport;
+    std::unique_ptr<net::Swarm> swarm;
     std::unique_ptr<AppHost> app;
   };
 

@@ -31,7 +31,7 @@ void AppHost::open_stream(OpRef ref, Request& request) {
   if (streams_.size() >= kAppStreamsMax) {
     return context_.complete(ref, fail(Code::again, "there are too many streams; end some"));
   }
-  const auto id = transport_->open_stream(connection->id, protocol);
+  const auto id = swarm_->open_stream(connection->id, protocol);
   if (!id.ok()) return context_.complete(ref, id.error());
   const uint64_t number = node_.next_number();
   Stream& stream = streams_[number];
@@ -43,7 +43,7 @@ void AppHost::open_stream(OpRef ref, Request& request) {
   stream_numbers_[*id] = number;
   count_stream(request.store, 1);
   context_.begin(ref, [this, number] {
-    transport_->reset(streams_.at(number).id);
+    swarm_->reset(streams_.at(number).id);
     close_stream(number, fail(Code::cancelled, "opening the stream was cancelled"), false);
   });
 }
@@ -68,7 +68,7 @@ bool AppHost::on_stream_opened(const net::StreamOpened& event) {
   // A stream is told of or refused: nobody would ever read one whose event was dropped.
   if (connection == connection_numbers_.end() || streams_.size() >= kAppStreamsMax ||
       context_.ports.events->room(protocol->second) == 0) {
-    transport_->reset(event.stream);
+    swarm_->reset(event.stream);
     return true;
   }
   const uint64_t number = node_.next_number();
@@ -125,13 +125,13 @@ void AppHost::pump_writes(Stream& stream) {
     Write& write = stream.writes.front();
     const ByteView left = ByteView(write.data).subspan(write.taken);
     if (!left.empty()) {
-      const auto taken = transport_->write(stream.id, left);
+      const auto taken = swarm_->write(stream.id, left);
       if (!taken.ok() || *taken == 0) return;  // its end is told by an event
       write.taken += *taken;
       if (*taken < left.size()) continue;  // asked again, so that it tells when there is room
     }
     if (write.finish) {
-      transport_->finish(stream.id);
+      swarm_->finish(stream.id);
       stream.finished = true;
     }
     stream.unsent -= write.data.size();
@@ -170,7 +170,7 @@ void AppHost::pump_read(Stream& stream) {
   done.data.resize(stream.read->size_max);
   size_t size = 0;
   while (size < done.data.size()) {
-    const auto got = transport_->read(stream.id, ByteSpan(done.data).subspan(size));
+    const auto got = swarm_->read(stream.id, ByteSpan(done.data).subspan(size));
     if (!got.ok()) return;  // its end is told by an event
     size += got->size;
     done.finished = got->finished;
@@ -195,7 +195,7 @@ void AppHost::pump(uint64_t number) {
 void AppHost::reset(OpRef ref, Request& request) {
   Stream* stream = stream_of(ref, request.store);
   if (stream == nullptr) return;
-  transport_->reset(stream->id);
+  swarm_->reset(stream->id);
   close_stream(request.store, fail(Code::cancelled, "the stream was reset here"), false);
   context_.complete(ref, Status());
 }

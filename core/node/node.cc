@@ -133,7 +133,7 @@ uint64_t NodeImpl::step(const Times& now) {
   }
   host_deadline_ = app_hosts_.step();
   if (host_) {
-    host_deadline_ = std::min({host_deadline_, app_hosts_.own().step(), host_->step(now)});
+    host_deadline_ = std::min(host_deadline_, host_->step(now));
     if (drain_host()) host_deadline_ = now.mono_us;  // what they brought is for the next step
     const net::HostStats stats = host_->stats();
     if (publish_at_ == kNever && stats.bytes_received + stats.bytes_sent != published_bytes_) {

@@ -1,9 +1,11 @@
 #include "drivers/posix/posix_hosts.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/crypto/sign.h"
 #include "core/net/host_group.h"
+#include "core/net/limits.h"
 #include "core/net/quic_host.h"
 #include "core/net/tcp_host.h"
 #include "drivers/posix/posix_datagrams.h"
@@ -12,7 +14,8 @@
 namespace sereus::posix {
 namespace {
 
-constexpr uint64_t kRefreshUs = 10 * kMicrosPerSecond;  // addresses come and go with networks
+constexpr uint64_t kRefreshUs = 10 * kMicrosPerSecond;     // addresses come and go with networks
+constexpr uint64_t kCertificateUs = 3 * kMicrosPerSecond;  // two stat() calls
 
 // The sockets of a host, and which of its transports they are for.
 struct Sockets {
@@ -31,6 +34,7 @@ struct Sockets {
   std::unique_ptr<PosixLinks> links;
   net::QuicHost* quic = nullptr;
   net::TcpHost* tcp = nullptr;
+  std::unique_ptr<PosixCertificate> certificate;  // null: not from files
 };
 
 // A base before the group, so that sockets outlive the hosts on them.
@@ -51,7 +55,12 @@ class PosixHost final : private SocketsOwner, public net::HostGroup {
       refresh();
       refresh_at_us_ = now.mono_us + kRefreshUs;
     }
-    return HostGroup::step(now);
+    if (!sockets->certificate) return HostGroup::step(now);
+    if (now.mono_us >= certificate_at_us_) {
+      (void)sockets->certificate->refresh();  // it logs what is wrong
+      certificate_at_us_ = now.mono_us + kCertificateUs;
+    }
+    return std::min(HostGroup::step(now), certificate_at_us_);
   }
 
  private:
@@ -62,15 +71,37 @@ class PosixHost final : private SocketsOwner, public net::HostGroup {
   }
 
   uint64_t refresh_at_us_ = 0;
+  uint64_t certificate_at_us_ = 0;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<net::Host>> PosixHosts::make_host(const crypto::SecretBytes<32>& device_seed) {
+Result<net::SwarmParts> PosixHosts::make_host(const crypto::SecretBytes<32>& device_seed) {
   const auto device = crypto::KeyPair::from_seed(device_seed);
+  net::SwarmParts parts;
+  parts.limits = std::make_unique<net::ResourceLimits>();
+  parts.bandwidth = std::make_unique<net::Bandwidth>();
+  parts.resolver = &resolver_;
   auto sockets = std::make_unique<Sockets>(loop_, clock_);
-  SEREUS_ASSIGN(auto quic, net::QuicHost::create(device, sockets->datagrams, random_, logger_));
-  SEREUS_ASSIGN(auto tcp, net::TcpHost::create(device, random_, logger_, tcp_settings_));
+  net::QuicSettings quic_settings;
+  quic_settings.gate = parts.limits.get();
+  quic_settings.bandwidth = parts.bandwidth.get();
+  SEREUS_ASSIGN(auto quic, net::QuicHost::create(device, sockets->datagrams, random_, logger_, quic_settings));
+  net::TcpSettings settings = tcp_settings_;
+  settings.gate = parts.limits.get();
+  settings.bandwidth = parts.bandwidth.get();
+  net::WebSocketSettings& websocket = settings.websocket;
+  if (!websocket.certificate && !(files_.chain_path.empty() && files_.key_path.empty())) {
+    sockets->certificate = std::make_unique<PosixCertificate>(files_.chain_path, files_.key_path, random_, logger_);
+    SEREUS_TRY(sockets->certificate->refresh());
+    websocket.certificate = sockets->certificate->certificate();
+  }
+  if (!websocket.trust) {
+    const auto read = [path = files_.authorities_path] { return read_whole_file(path, net::kWebTlsBundleMax); };
+    websocket.trust =
+        files_.verify_servers ? std::make_shared<net::TlsTrust>(read, random_) : net::TlsTrust::in_everyone(random_);
+  }
+  SEREUS_ASSIGN(auto tcp, net::TcpHost::create(device, random_, logger_, settings));
   sockets->quic = quic.get();
   sockets->tcp = tcp.get();
   sockets->links = std::make_unique<PosixLinks>(loop_, *tcp);
@@ -79,7 +110,8 @@ Result<std::unique_ptr<net::Host>> PosixHosts::make_host(const crypto::SecretByt
   std::vector<std::unique_ptr<net::Host>> members;
   members.push_back(std::move(quic));
   members.push_back(std::move(tcp));
-  return std::unique_ptr<net::Host>(std::make_unique<PosixHost>(std::move(sockets), std::move(members)));
+  parts.host = std::make_unique<PosixHost>(std::move(sockets), std::move(members));
+  return parts;
 }
 
 }  // namespace sereus::posix

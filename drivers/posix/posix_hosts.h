@@ -2,26 +2,44 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <string>
 #include <utility>
 
 #include "core/base/log.h"
 #include "core/net/tcp_core.h"
 #include "core/node/node.h"
 #include "core/ports/random.h"
+#include "drivers/posix/posix_certificate.h"
 #include "drivers/posix/posix_loop.h"
+#include "drivers/posix/posix_resolver.h"
 #include "drivers/posix/posix_times.h"
 
 namespace sereus::posix {
 
+// The certificates of secure WebSocket. Paths are of the machine, not of a data folder.
+struct SecureWebSocketFiles {
+  // Certificate chain and private key (web_tls.h), looked at every few seconds and read again when they changed. Both empty:
+  // secure WebSocket is not listened on.
+  std::string chain_path;
+  std::string key_path;
+  // Who may sign the certificates of servers that are dialed; read at the first such dial.
+  std::string authorities_path{kSystemAuthorities};
+  // False: a server may show any certificate. The peer is proved inside all the same.
+  bool verify_servers = true;
+};
+
 class PosixHosts : public node::HostFactory {
  public:
-  // All outlive the hosts. `logger` may be null. `clock` is the one that the hosts are stepped with.
+  // All outlive the hosts, as this does. `logger` may be null. `clock` is the one that the hosts are stepped with.
   PosixHosts(PosixLoop& loop, Random& random, Logger* logger, std::function<Times()> clock = now)
-      : loop_(loop), random_(random), logger_(logger), clock_(std::move(clock)) {}
+      : loop_(loop), random_(random), logger_(logger), clock_(std::move(clock)), resolver_([&loop] { loop.wake(); }) {}
   // For hosts made from then on.
+  // websocket.certificate and .trust, where they are null, are made from files.
   void set_tcp_settings(net::TcpSettings settings) { tcp_settings_ = std::move(settings); }
-  // Node thread.
-  Result<std::unique_ptr<net::Host>> make_host(const crypto::SecretBytes<32>& device_seed) override;
+  void set_secure_websocket(SecureWebSocketFiles files) { files_ = std::move(files); }
+  // Node thread. Fails, too, when a certificate is configured that cannot be used.
+  Result<net::SwarmParts> make_host(const crypto::SecretBytes<32>& device_seed) override;
 
  private:
   PosixLoop& loop_;
@@ -29,6 +47,8 @@ class PosixHosts : public node::HostFactory {
   Logger* logger_;
   std::function<Times()> clock_;
   net::TcpSettings tcp_settings_;
+  SecureWebSocketFiles files_;
+  PosixResolver resolver_;
 };
 
 }  // namespace sereus::posix

@@ -50,9 +50,14 @@ def js() -> Path:
 class Program:
     """A running program that writes one JSON object a line."""
 
-    def __init__(self, command: list[str | Path], cwd: Path) -> None:
+    def __init__(self, command: list[str | Path], cwd: Path, env: dict[str, str] | None = None) -> None:
         self.process = subprocess.Popen(
-            [str(part) for part in command], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [str(part) for part in command],
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         self.lines: queue.Queue[str | None] = queue.Queue()
         self.seen: list[str] = []
@@ -90,13 +95,13 @@ class Peers:
         self.js_folder = js
         self.running: list[Program] = []
 
-    def _run(self, command: list[str | Path], cwd: Path) -> Program:
-        program = Program(command, cwd)
+    def _run(self, command: list[str | Path], cwd: Path, env: dict[str, str] | None = None) -> Program:
+        program = Program(command, cwd, env)
         self.running.append(program)
         return program
 
-    def js(self, program: str, *arguments: str | Path) -> Program:
-        return self._run(["node", f"bin/{program}.mjs", *arguments], self.js_folder)
+    def js(self, program: str, *arguments: str | Path, env: dict[str, str] | None = None) -> Program:
+        return self._run(["node", f"bin/{program}.mjs", *arguments], self.js_folder, env)
 
     def ours(self, *arguments: str) -> Program:
         return self._run([BUILD / "test" / "interop_peer", *arguments], ROOT)

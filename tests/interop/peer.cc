@@ -3,7 +3,8 @@
 //   interop_peer listen MULTIADDR            serves echo, identify and ping until it is killed
 //   interop_peer dial MULTIADDR PINGS BYTES  identifies, pings, sends BYTES to /echo/1.0.0 and compares what comes back
 //
-// Before these, --security LIST: what is allowed over TCP, in this order, with commas between (tls,noise).
+// Before these, --security LIST: what is allowed over TCP, in this order, with commas between (tls,noise); --certificate
+// FOLDER: where chain.pem and key.pem of secure WebSocket are.
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -51,12 +52,14 @@ class Peer {
  public:
   explicit Peer(posix::PosixLoop& loop) : loop_(loop), hosts_(loop, random_, nullptr) {}
 
-  Status start(const net::TcpSettings& settings) {
+  Status start(const net::TcpSettings& settings, const posix::SecureWebSocketFiles& files) {
     hosts_.set_tcp_settings(settings);
+    hosts_.set_secure_websocket(files);
     crypto::SecretBytes<32> seed;
     random_.fill(seed.span());
     device_ = std::make_unique<crypto::KeyPair>(crypto::KeyPair::from_seed(seed));
-    SEREUS_ASSIGN(host_, hosts_.make_host(seed));
+    SEREUS_ASSIGN(parts_, hosts_.make_host(seed));
+    host_ = parts_.host.get();
     services_ = std::make_unique<HostServices>(*host_, *device_, random_, ServicesSettings{"ipfs/0.1.0", "interop/1"});
     services_->set_protocols({std::string(kEcho)});
     return {};
@@ -225,7 +228,8 @@ class Peer {
   posix::PosixRandom random_;
   posix::PosixHosts hosts_;
   std::unique_ptr<crypto::KeyPair> device_;
-  std::unique_ptr<Host> host_;
+  SwarmParts parts_;
+  Host* host_ = nullptr;
   std::unique_ptr<HostServices> services_;
   std::map<StreamId, Bytes> echoes_;
   ConnectionId connection_ = 0;
@@ -249,22 +253,33 @@ Result<std::vector<TcpSecurity>> parse_security(const std::string& list) {
 
 int run(std::vector<std::string> arguments) {
   TcpSettings settings;
-  if (arguments.size() > 2 && arguments[0] == "--security") {
-    auto security = parse_security(arguments[1]);
-    if (!security.ok()) return failed(security.error());
-    settings.security = std::move(*security);
+  posix::SecureWebSocketFiles files;
+  while (arguments.size() > 2 && arguments[0].starts_with("--")) {
+    const std::string option = arguments[0];
+    const std::string value = arguments[1];
     arguments.erase(arguments.begin(), arguments.begin() + 2);
+    if (option == "--certificate") {
+      files.chain_path = value + "/chain.pem";
+      files.key_path = value + "/key.pem";
+    } else if (option == "--security") {
+      auto security = parse_security(value);
+      if (!security.ok()) return failed(security.error());
+      settings.security = std::move(*security);
+    } else {
+      return failed(fail(Code::invalid, "there is no option " + option));
+    }
   }
   auto loop = posix::PosixLoop::make();
   if (!loop.ok()) return failed(loop.error());
   Peer peer(**loop);
-  if (const Status status = peer.start(settings); !status.ok()) return failed(status.error());
+  if (const Status status = peer.start(settings, files); !status.ok()) return failed(status.error());
   if (arguments.size() == 2 && arguments[0] == "listen") return peer.listen(arguments[1]);
   if (arguments.size() == 4 && arguments[0] == "dial") {
     return peer.dial(arguments[1], std::strtoul(arguments[2].c_str(), nullptr, 10),
                      std::strtoul(arguments[3].c_str(), nullptr, 10));
   }
-  return failed(fail(Code::invalid, "[--security LIST] listen MULTIADDR, or dial MULTIADDR PINGS BYTES"));
+  return failed(
+      fail(Code::invalid, "[--security LIST] [--certificate FOLDER] listen MULTIADDR, or dial MULTIADDR PINGS BYTES"));
 }
 
 }  // namespace

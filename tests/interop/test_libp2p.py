@@ -1,5 +1,5 @@
-"""Our hosts against js-libp2p's, each dialing the other over QUIC and over TCP with TLS or Noise and yamux: identify, ping,
-echo, and the refusal of a wrong peer."""
+"""Our hosts against js-libp2p's, each dialing the other over QUIC, and over TCP and WebSocket with TLS or Noise and yamux:
+identify, ping, echo, and the refusal of a wrong peer."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ TRANSPORTS = {
     "tcp-tls-ip4": (TCP, "tls"),
     "tcp-tls-ip6": ("/ip6/::1/tcp/0", "tls"),
     "tcp-default": (TCP, ""),
+    "ws-noise-ip4": (f"{TCP}/ws", "noise"),
+    "ws-noise-ip6": ("/ip6/::1/tcp/0/ws", "noise"),
+    "ws-tls-ip4": (f"{TCP}/ws", "tls"),
+    "ws-default": (f"{TCP}/ws", ""),
 }
 ECHO_BYTES = int(os.environ.get("SEREUS_INTEROP_MIB", "16")) << 20
 PINGS = 5
@@ -103,6 +107,36 @@ def test_the_second_choice_when_the_first_is_refused(peers: Peers, theirs: str, 
     result = dialer.wait_for("result")
     assert result["connection"]["encryption"] == PROTOCOLS[agreed]
     assert result["echo"]["bytes"] == 1000
+
+
+def certificate_for_loopback(folder: Path) -> Path:
+    """chain.pem and key.pem for 127.0.0.1 in `folder`; returned is the file of the authority that signed them."""
+
+    def openssl(*arguments: str | Path) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Test authority", "-days", "30")
+    openssl("req", *key, "-keyout", "key.pem", "-out", "server.csr", "-subj", "/CN=Test server")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names", "-days", "30"]
+    openssl("x509", "-req", "-in", "server.csr", *signing, "-out", "chain.pem")
+    return folder / "ca.pem"
+
+
+def test_js_dials_secure_websocket(peers: Peers, tmp_path: Path) -> None:
+    authority = certificate_for_loopback(tmp_path)
+    ready = peers.ours("--certificate", str(tmp_path), "listen", f"{TCP}/tls/ws").wait_for("ready")
+    address = ready["addrs"][0]
+    assert without_peer(address).endswith("/tls/ws")
+    options = ["--dial", address, "--pings", "1", "--echo", "1000000"]
+    result = peers.js("dialer", *options, env={"NODE_EXTRA_CA_CERTS": str(authority)}).wait_for("result")
+    assert result["connection"]["remotePeer"] == ready["peer"]
+    assert result["echo"]["bytes"] == 1000000
+    # Node checks the certificate; without the authority it does not go on.
+    refused = peers.js("dialer", *options)
+    assert refused.wait_for("error")
+    assert refused.finish() != 0
 
 
 @pytest.mark.parametrize("kind", ["secp256k1", "rsa 2048"])

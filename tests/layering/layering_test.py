@@ -81,6 +81,7 @@ THIRD_PARTY = {
     "sqlite3.h": {"core/storage", "sim", "bench"},
     "wolfssl/": {"core/crypto", "core/net", "bench"},
     "ngtcp2/": {"core/net", "bench"},
+    "llhttp.h": {"core/net"},
 }
 
 # Sources whose clock, randomness or threads no header gives away.

@@ -49,7 +49,7 @@ class QuicAttacker {
     };
     const net::WolfsslScope scope(random_, world_.now().wall_us);
     const crypto::KeyPair device = NetWorld::key(200);
-    context_ = net::TlsContext::create(net::make_tls_identity(device, random_).value()).value();
+    context_ = net::make_quic_tls_context(net::make_tls_identity(device, random_).value()).value();
     make_connection();
   }
   ~QuicAttacker() {

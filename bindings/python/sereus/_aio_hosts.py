@@ -14,6 +14,7 @@ from . import _types as t
 from ._aio_pump import Pump, Reader
 from ._errors import NotFound, SereusError
 
+
 class Stream:
     """A stream with a peer: bytes in order, both ways, each way ended on its own.
 

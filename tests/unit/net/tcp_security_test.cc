@@ -1,6 +1,8 @@
 // Which secure channel TCP hosts agree on, and TLS between whole hosts: wrong certificates, suspect clocks.
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "core/net/tls_channel.h"
 #include "tests/support/bad_identities.h"
 #include "tests/support/link_world.h"
@@ -38,6 +40,7 @@ struct Dial {
     EXPECT_TRUE(server.host->listen(kAddress).ok());
     EXPECT_TRUE(client.host->dial(kAddress, server.host->peer_id()).ok());
     world.run(5 * kSecond);
+    links = world.links();
   }
   bool said_text(std::string_view text) const { return to_string(said).find(text) != std::string::npos; }
 
@@ -45,6 +48,7 @@ struct Dial {
   LinkWorld::Node& client;
   LinkWorld::Node& server;
   Bytes said;
+  std::vector<LinkId> links;  // the client's, the server's
 };
 
 TEST(TcpSecurityTest, TheDialersFirstThatTheListenerAllows) {
@@ -103,6 +107,20 @@ TEST(TcpSecurityTest, BadClientCertificatesAreRefused) {
     EXPECT_EQ(dial.server.host->stats().connections, 0u);
     EXPECT_TRUE(dial.world.links().empty());
   }
+}
+
+TEST(TcpSecurityTest, AGoodbyeIsSaid) {
+  Dial dial({}, {});
+  std::map<LinkId, size_t> records;
+  dial.world.trace = [&](LinkId link, ByteView sent) {
+    // Whole records: yamux's GO_AWAY, and close_notify (RFC 8446 6.1).
+    for (size_t at = 0; at + 5 <= sent.size(); at += 5 + load_be<uint16_t>(sent.data() + at + 3)) ++records[link];
+  };
+  dial.client.host->disconnect(find<Connected>(dial.client)->connection, Code::busy);
+  dial.world.run(kSecond);
+  EXPECT_EQ(find<Disconnected>(dial.client)->reason.code, Code::busy);
+  EXPECT_EQ(find<Disconnected>(dial.server)->reason.code, Code::ok);
+  EXPECT_EQ(records, (std::map<LinkId, size_t>{{dial.links[0], 2}}));
 }
 
 TEST(TcpSecurityTest, ASuspectClockDoesNotStopTheNode) {
