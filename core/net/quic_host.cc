@@ -239,8 +239,8 @@ void QuicHost::on_datagram(SocketId socket_id, const IpEndpoint& /*local*/, cons
   if (QuicConnection* connection = find_connection(known->second)) {
     connection->read(*socket, remote, ecn, datagram);
     // What it carried for streams was paid for with the window; the rest, and what came again, is paid for here.
-    core_.spend(Direction::down,
-                datagram.size() - std::min<size_t>(core_.stream_bytes - stream_bytes, datagram.size()));
+    core_.spend(Direction::down, datagram.size() - static_cast<size_t>(std::min<uint64_t>(
+                                                       core_.stream_bytes - stream_bytes, datagram.size())));
   } else if (const auto it = lingering_.find(known->second); it != lingering_.end()) {
     on_lingering(it->second);
   }
