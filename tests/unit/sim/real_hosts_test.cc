@@ -118,8 +118,10 @@ TEST(RealHosts, TheSameSeedSendsTheSamePacketsAndAnotherSeedOthers) {
       if (transport == Transport::tcp) {
         EXPECT_EQ(first.datagrams.sent, 0u);
         EXPECT_GT(first.links.bytes, 100'000u);
-      } else {
+      } else if (transport == Transport::quic) {
         EXPECT_GT(first.datagrams.delivered, 100u);
+      } else {
+        EXPECT_GT(first.datagrams.delivered + first.links.bytes / 1000, 100u);  // whichever won the race
       }
     }
   }
