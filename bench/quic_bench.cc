@@ -34,7 +34,8 @@ class Side {
   Side() : loop_(must(posix::PosixLoop::make())), hosts_(*loop_, random_, nullptr) {
     crypto::SecretBytes<32> seed;
     random_.fill(ByteSpan(seed.data(), crypto::kSeedSize));
-    host_ = must(hosts_.make_host(seed));
+    parts_ = must(hosts_.make_host(seed));
+    host_ = parts_.host.get();
     host_->set_protocols({kProtocol});
     must(host_->listen("/ip4/127.0.0.1/udp/0/quic-v1"));
     address_ = host_->listen_addresses().at(0);
@@ -63,7 +64,8 @@ class Side {
   posix::PosixRandom random_;
   std::unique_ptr<posix::PosixLoop> loop_;
   posix::PosixHosts hosts_;
-  std::unique_ptr<net::Host> host_;
+  net::SwarmParts parts_;
+  net::Host* host_ = nullptr;
   std::string address_;
   net::PeerId peer_;
   uint64_t deadline_ = 0;

@@ -258,6 +258,7 @@ SEREUS_API sereus_status sereus_cancel(sereus_node* node, sereus_id op);
 #define SEREUS_EVENT_CONNECTION 12u    /* sereus_event_connection(): connected, disconnected, identified */
 #define SEREUS_EVENT_STREAM 13u        /* sereus_event_stream(): a peer opened one; never dropped */
 #define SEREUS_EVENT_STREAM_CLOSED 14u /* sereus_event_stream_closed(): reset, or its connection ended */
+#define SEREUS_EVENT_REFUSED 15u       /* sereus_event_refused(): a limit of a host was reached */
 
 SEREUS_API uint32_t sereus_event_kind(const sereus_event* event);
 SEREUS_API sereus_id sereus_event_op(const sereus_event* event);         /* the operation it belongs to, or 0 */
@@ -407,6 +408,31 @@ typedef struct sereus_stream_closed {
   const char* detail;
 } sereus_stream_closed;
 SEREUS_API const sereus_stream_closed* sereus_event_stream_closed(const sereus_event* event);
+
+#define SEREUS_REFUSED_CONNECTIONS_TOTAL 1u
+#define SEREUS_REFUSED_CONNECTIONS_PEER 2u
+#define SEREUS_REFUSED_HALF_OPEN 3u         /* handshakes under way at once */
+#define SEREUS_REFUSED_HANDSHAKE_RATE 4u    /* handshakes a second */
+#define SEREUS_REFUSED_HANDSHAKE_ADDRESS 5u /* handshakes a second from one address */
+#define SEREUS_REFUSED_STREAMS_TOTAL 6u
+#define SEREUS_REFUSED_STREAMS_PEER 7u
+#define SEREUS_REFUSED_STREAMS_PROTOCOL 8u
+#define SEREUS_REFUSED_STREAMS_PROTOCOL_PEER 9u
+#define SEREUS_REFUSED_MEMORY_TOTAL 10u
+#define SEREUS_REFUSED_MEMORY_PEER 11u
+/* Those of the same reason within a second are told together. */
+typedef struct sereus_refused {
+  size_t size;
+  uint32_t reason; /* SEREUS_REFUSED_* */
+  int32_t incoming;
+  sereus_id host;
+  const char* reason_name; /* "streams of a peer" */
+  const char* peer;        /* "" when it was not proved yet */
+  const char* address;     /* multiaddr, or "" */
+  const char* protocol;    /* of a stream, or "" */
+  uint64_t count;
+} sereus_refused;
+SEREUS_API const sereus_refused* sereus_event_refused(const sereus_event* event);
 
 /* ---- Identity ---------------------------------------------------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
+#include <iterator>
 #include <string>
 
 #include "core/crypto/init.h"
@@ -15,6 +16,24 @@
 namespace {
 
 using sereus::sim::Outcome;
+using sereus::sim::Transport;
+
+// Half of the seeds runs on streams, and half with real hosts over simulated packets.
+constexpr Transport kTurns[] = {Transport::stream, Transport::quic, Transport::stream, Transport::tcp,
+                                Transport::stream, Transport::quic, Transport::stream, Transport::both};
+
+struct Choice {
+  std::string program;
+  std::string name = "draw";  // of the option
+
+  Transport of(uint64_t seed) const {
+    if (const auto fixed = sereus::sim::transport_of(name)) return *fixed;
+    return kTurns[seed % std::size(kTurns)];
+  }
+  std::string again(uint64_t seed) const {
+    return program + " replay " + std::to_string(seed) + (name == "draw" ? "" : " --transport " + name);
+  }
+};
 
 struct Totals {
   uint64_t passed = 0;
@@ -24,20 +43,36 @@ struct Totals {
   uint64_t virtual_us = 0;
 };
 
-Outcome run_seed(uint64_t seed) {
+Outcome run_seed(uint64_t seed, Transport transport) {
   sereus::storage::seed_sqlite_for_simulation(static_cast<uint32_t>(seed) | 1u);
-  return sereus::sim::run_story(seed);
+  return sereus::sim::run_story(seed, transport);
 }
 
-// Every hundredth seed runs twice: the same seed must do the same.
-std::string check_repeat(uint64_t seed, const Outcome& outcome) {
-  if (seed % 100 != 0) return {};
-  return run_seed(seed).trace == outcome.trace ? "" : "the same seed ran differently the second time";
+// Every twenty-fifth seed runs twice, so that each transport has its turns: the same seed must do the same.
+constexpr uint64_t kRepeatEvery = 25;
+
+std::string check_repeat(uint64_t seed, Transport transport, const Outcome& outcome) {
+  if (seed % kRepeatEvery != 0) return {};
+  return run_seed(seed, transport).trace == outcome.trace ? "" : "the same seed ran differently the second time";
 }
 
-void run_one(uint64_t seed, const std::string& program, bool verbose, Totals& totals) {
-  Outcome outcome = run_seed(seed);
-  if (outcome.violation.empty()) outcome.violation = check_repeat(seed, outcome);
+void print_paths(const Outcome& outcome) {
+  const sereus::sim::DatagramStats& d = outcome.datagrams;
+  std::printf("  datagrams: %" PRIu64 " sent, %" PRIu64 " delivered, %" PRIu64 " lost, %" PRIu64 " cut, %" PRIu64
+              " doubled, %" PRIu64 " late, %" PRIu64 " spoiled, %" PRIu64 " shortened, %" PRIu64 " marked, %" PRIu64
+              " too large, %" PRIu64 " beyond the queue, %" PRIu64 " to nobody\n",
+              d.sent, d.delivered, d.lost, d.cut, d.duplicated, d.reordered, d.corrupted, d.truncated, d.marked,
+              d.too_large, d.queue_full, d.unreachable);
+  const sereus::sim::LinkStats& l = outcome.links;
+  std::printf("  links: %" PRIu64 " connected, %" PRIu64 " refused, %" PRIu64 " broken, %" PRIu64 " bytes, %" PRIu64
+              " parts written, %" PRIu64 " parts read, held %" PRIu64 " times\n",
+              l.connected, l.refused, l.broken, l.bytes, l.partial_writes, l.partial_reads, l.held);
+}
+
+void run_one(uint64_t seed, const Choice& choice, bool verbose, Totals& totals) {
+  const Transport transport = choice.of(seed);
+  Outcome outcome = run_seed(seed, transport);
+  if (outcome.violation.empty()) outcome.violation = check_repeat(seed, transport, outcome);
   totals.writes += outcome.writes_acknowledged;
   totals.crashes += outcome.crashes;
   totals.virtual_us += outcome.virtual_us;
@@ -45,15 +80,16 @@ void run_one(uint64_t seed, const std::string& program, bool verbose, Totals& to
     ++totals.passed;
   } else {
     ++totals.failed;
-    std::printf("\rseed %llu: %s\n  again: %s replay %llu\n", static_cast<unsigned long long>(seed),
-                outcome.violation.c_str(), program.c_str(), static_cast<unsigned long long>(seed));
+    std::printf("\rseed %llu: %s\n  again: %s\n", static_cast<unsigned long long>(seed), outcome.violation.c_str(),
+                choice.again(seed).c_str());
   }
   if (verbose) {
-    std::printf("seed %llu: trace %016llx, %.1f s of virtual time, %llu writes acknowledged, %llu crashes\n",
-                static_cast<unsigned long long>(seed), static_cast<unsigned long long>(outcome.trace),
-                static_cast<double>(outcome.virtual_us) / 1e6,
+    std::printf("seed %llu (%s): trace %016llx, %.1f s of virtual time, %llu writes acknowledged, %llu crashes\n",
+                static_cast<unsigned long long>(seed), std::string(name_of(transport)).c_str(),
+                static_cast<unsigned long long>(outcome.trace), static_cast<double>(outcome.virtual_us) / 1e6,
                 static_cast<unsigned long long>(outcome.writes_acknowledged),
                 static_cast<unsigned long long>(outcome.crashes));
+    if (transport != Transport::stream) print_paths(outcome);
   }
 }
 
@@ -86,13 +122,20 @@ int main(int argc, char** argv) {
   uint64_t seed = 0;
   CLI::App* replay = app.add_subcommand("replay", "run one seed again");
   replay->add_option("seed", seed, "the seed")->required();
+  Choice choice;
+  choice.program = argv[0];
+  for (CLI::App* command : {run, replay}) {
+    command->add_option("--transport", choice.name, "what machines are connected by")
+        ->check(CLI::IsMember({"draw", "stream", "quic", "tcp", "both"}))
+        ->capture_default_str();
+  }
   CLI11_PARSE(app, argc, argv);
 
   sereus::crypto::forbid_ambient_randomness();
   Totals totals;
   const auto begin = std::chrono::steady_clock::now();
   if (*replay) {
-    run_one(seed, argv[0], true, totals);
+    run_one(seed, choice, true, totals);
   } else {
     uint64_t first = 0;
     uint64_t last = 0;
@@ -102,7 +145,7 @@ int main(int argc, char** argv) {
     }
     const bool progress = isatty(STDERR_FILENO) != 0;
     for (uint64_t s = first; s <= last; ++s) {
-      run_one(s, argv[0], false, totals);
+      run_one(s, choice, false, totals);
       if (progress) std::fprintf(stderr, "\rseed %llu of %s", static_cast<unsigned long long>(s), seeds.c_str());
     }
     if (progress) std::fprintf(stderr, "\r\033[K");

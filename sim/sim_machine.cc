@@ -16,8 +16,9 @@ constexpr int64_t kStartWallUs = int64_t{1'800'000'000} * 1'000'000;  // 2027-01
 void SimJobs::submit(JobQueue queue, std::function<void()> work, std::function<void()> done) {
   const uint64_t id = ++last_job_;
   jobs_[id] = Job{std::move(work), std::move(done)};
-  uint64_t& free_us = free_us_[queue == JobQueue::writer ? 0 : 1];
-  free_us = std::max(free_us, scheduler_.now_us()) + random_.below(delay_max_us_ + 1);
+  const size_t of = queue == JobQueue::writer ? 0 : 1;
+  uint64_t& free_us = free_us_[of];
+  free_us = std::max(free_us, scheduler_.now_us() + held_us_[of]) + random_.below(delay_max_us_ + 1);
   scheduler_.at(free_us, [this, id] {
     const auto job = jobs_.find(id);
     if (job == jobs_.end()) return;
@@ -43,10 +44,10 @@ void SimJobs::forget_all() {
 
 // ---- The machine --------------------------------------------------------------------------------------------------------
 
-SimMachine::SimMachine(size_t index, Scheduler& scheduler, StreamNetwork& network, SimRandom random)
+SimMachine::SimMachine(size_t index, Scheduler& scheduler, Networks& networks, SimRandom random)
     : index_(index),
       scheduler_(scheduler),
-      network_(network),
+      networks_(networks),
       random_(std::move(random)),
       disk_random_(random_.fork("disk")),
       disk_(disk_random_),
@@ -66,6 +67,7 @@ Times SimMachine::times() const {
 Status SimMachine::start() {
   SEREUS_ASSERT(!node_);
   if (!disk_.powered()) disk_.power_on();
+  networks_.topology.set_powered(index_, true);
   node::NodePorts ports;
   ports.files = &disk_;
   ports.random = &random_;
@@ -73,7 +75,7 @@ Status SimMachine::start() {
   ports.hosts = this;
   ports.events = this;
   node::NodeConfig config;
-  config.listen = {"any"};
+  config.listen = Networks::listen_addresses(transport, listen_v4, listen_v6);
   config.kdf_interactive = true;
   auto opened = node::Node::open(ports, std::move(config), times());
   if (!opened.ok()) {
@@ -89,6 +91,7 @@ Status SimMachine::start() {
 void SimMachine::lose_power() {
   if (!node_) return;
   if (disk_.powered()) disk_.crash();
+  networks_.topology.set_powered(index_, false);  // first: what dies says nothing
   ++life_;
   wake_at_ = UINT64_MAX;
   jobs_.forget_all();
@@ -142,9 +145,17 @@ void SimMachine::emit(node::Event event) {
   if (room(0) > 0) events_.push_back(std::move(event));
 }
 
-Result<std::unique_ptr<net::Host>> SimMachine::make_host(const SecretBytes<32>& device_seed) {
+Result<net::SwarmParts> SimMachine::make_host(const SecretBytes<32>& device_seed) {
   const KeyPair device = KeyPair::from_seed(device_seed);
-  return network_.make_host(index_, net::PeerId::from_device_key(device.device_key()), [this] { wake(); });
+  net::SwarmParts parts;
+  if (transport == Transport::stream) {
+    parts.host =
+        networks_.stream.make_host(index_, net::PeerId::from_device_key(device.device_key()), [this] { wake(); });
+    return parts;
+  }
+  SEREUS_ASSIGN(parts.host,
+                networks_.make_host({index_, &random_, [this] { return times(); }, [this] { wake(); }}, device));
+  return parts;
 }
 
 void SimMachine::wake() {

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "core/node/node.h"
+#include "sim/networks.h"
 #include "sim/scheduler.h"
 #include "sim/sim_disk.h"
 #include "sim/sim_random.h"
-#include "sim/stream_network.h"
 
 namespace sereus::sim {
 
@@ -24,6 +24,8 @@ class SimJobs : public Jobs {
   // The process is gone: nothing that waits will run.
   void forget_all();
   void set_delay_max_us(uint64_t delay_us) { delay_max_us_ = delay_us; }
+  // Jobs that are submitted to `queue` from now on begin this much later.
+  void hold_back(JobQueue queue, uint64_t delay_us) { held_us_[queue == JobQueue::writer ? 0 : 1] = delay_us; }
 
  private:
   Scheduler& scheduler_;
@@ -31,6 +33,7 @@ class SimJobs : public Jobs {
   std::function<void()> wake_;
   uint64_t delay_max_us_ = 3'000;
   uint64_t free_us_[2] = {0, 0};
+  uint64_t held_us_[2] = {0, 0};
   // Jobs live here, not in the scheduler, so that they can be dropped with the process.
   struct Job {
     std::function<void()> work;
@@ -42,7 +45,7 @@ class SimJobs : public Jobs {
 
 class SimMachine : private node::EventSink, private node::HostFactory {
  public:
-  SimMachine(size_t index, Scheduler& scheduler, StreamNetwork& network, SimRandom random);
+  SimMachine(size_t index, Scheduler& scheduler, Networks& networks, SimRandom random);
   ~SimMachine() override;
 
   // ---- Power ------------------------------------------------------------------------------------------------------
@@ -68,6 +71,10 @@ class SimMachine : private node::EventSink, private node::HostFactory {
   int64_t wall_offset_us = 0;  // skew of the wall clock
   int32_t drift_ppm = 0;
   size_t queue_room = 4096;  // how many events the application's queue takes; drained by the story
+  // Of the next start.
+  Transport transport = Transport::stream;
+  bool listen_v4 = true;
+  bool listen_v6 = false;
   // A sum over everything that happened here, in order: equal for equal runs.
   uint64_t trace() const { return trace_; }
   Times times() const;
@@ -75,14 +82,14 @@ class SimMachine : private node::EventSink, private node::HostFactory {
  private:
   size_t room(uint32_t origin) override;
   void emit(node::Event event) override;
-  Result<std::unique_ptr<net::Host>> make_host(const SecretBytes<32>& device_seed) override;
+  Result<net::SwarmParts> make_host(const SecretBytes<32>& device_seed) override;
   void wake();
   void step();
   void note(uint64_t value) { trace_ = (trace_ ^ value) * 0x100000001b3u; }
 
   size_t index_;
   Scheduler& scheduler_;
-  StreamNetwork& network_;
+  Networks& networks_;
   SimRandom random_;
   SimRandom disk_random_;
   SimDisk disk_;

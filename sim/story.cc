@@ -13,6 +13,7 @@ using node::RequestKind;
 
 constexpr uint64_t kSecondUs = 1'000'000;
 constexpr size_t kContestedKeys = 5;
+constexpr int kPatience = 20;
 
 // Rates of a run, drawn first, so that some runs are calm and some are not.
 struct Rates {
@@ -23,6 +24,9 @@ struct Rates {
   uint32_t offline = 0;
   uint32_t clock_jump = 0;
   bool narrow_queue = false;
+  // Only where there are packets and links.
+  uint32_t rebind = 0;
+  uint32_t reset = 0;
 
   static Rates draw(SimRandom& random) {
     Rates rates;
@@ -51,11 +55,14 @@ struct Application {
 
 class Story {
  public:
-  explicit Story(uint64_t seed)
+  Story(uint64_t seed, Transport transport)
       : draws_(seed ^ 0x5707),
+        path_draws_(seed ^ 0x9a7b5),
         rates_(Rates::draw(draws_)),
-        world_(seed, draws_.between(2, 4)),
-        apps_(world_.machines.size()) {}
+        world_(seed, draws_.between(2, 4), transport),
+        apps_(world_.machines.size()) {
+    if (transport != Transport::stream) draw_paths();
+  }
 
   Outcome run() {
     (void)(set_up() && go_through() && settle() && check());
@@ -65,6 +72,8 @@ class Story {
     outcome.virtual_us = world_.scheduler.now_us();
     outcome.writes_acknowledged = acknowledged_.size();
     outcome.crashes = crashes_;
+    outcome.datagrams = world_.network.datagrams.stats();
+    outcome.links = world_.network.links.stats();
     return outcome;
   }
 
@@ -78,6 +87,20 @@ class Story {
   bool expect_ok(const node::Event& done, std::string_view what) {
     if (done.status == Code::ok) return true;
     return fail_with(std::string(what) + " failed: " + std::string(code_name(done.status)) + " " + done.detail);
+  }
+
+  // What lies between the machines, and how they are addressed. Of a stream of its own, so that a seed's story is the same
+  // with every transport.
+  void draw_paths() {
+    world_.network.datagrams.set_conditions(DatagramConditions::draw(path_draws_));
+    world_.network.links.set_conditions(LinkConditions::draw(path_draws_));
+    const uint64_t families = path_draws_.below(4);
+    for (auto& m : world_.machines) {
+      m->listen_v4 = families != 1;
+      m->listen_v6 = families == 1 || families == 2;
+    }
+    rates_.rebind = static_cast<uint32_t>(path_draws_.below(6));
+    rates_.reset = static_cast<uint32_t>(path_draws_.below(6));
   }
 
   // ---- Before anything goes wrong -----------------------------------------------------------------------------------
@@ -115,16 +138,26 @@ class Story {
     Request join;
     join.kind = RequestKind::join;
     join.x = text.data;
-    if (!expect_ok(world_.call(machine(i), join), "join")) return false;
+    if (!expect_ok(call_patiently(i, join), "join")) return false;
     if (draws_.chance(20)) {
       // A single-use invite is spent: another device must be refused.
       const size_t other = i + 1;
       if (other < world_.machines.size()) {
-        const node::Event again = world_.call(machine(other), join);
+        const node::Event again = call_patiently(other, join);
         if (again.status != Code::denied) return fail_with("a spent invite was not refused");
       }
     }
     return true;
+  }
+
+  // On a bad path a connection is refused or breaks now and then, and whoever joins tries again.
+  node::Event call_patiently(size_t i, const Request& request) {
+    node::Event done = world_.call(machine(i), request, 120 * kSecondUs);
+    for (int more = kPatience; more > 0 && done.status == Code::unreachable; --more) {
+      world_.run_for(kSecondUs);
+      done = world_.call(machine(i), request, 120 * kSecondUs);
+    }
+    return done;
   }
 
   // The store's handle in the present process, and the watch on it.
@@ -154,6 +187,7 @@ class Story {
       world_.run_for(draws_.between(1'000, 400'000));
       look_after_all();
       const auto i = static_cast<size_t>(draws_.below(world_.machines.size()));
+      disturb_paths();
       const uint64_t dice = draws_.below(100);
       uint64_t edge = rates_.cut;
       if (dice < edge) {
@@ -176,6 +210,25 @@ class Story {
   void cut_or_heal(size_t i) {
     const auto j = static_cast<size_t>(draws_.below(world_.machines.size()));
     if (i != j) world_.network.cut(i, j, draws_.chance(60));
+  }
+
+  // Beside the actions: what only packets and links know.
+  void disturb_paths() {
+    if (path_draws_.chance(rates_.rebind)) {
+      world_.network.datagrams.rebind(path_draws_.below(apps_.size()), path_draws_.chance(50));
+    }
+    if (path_draws_.chance(rates_.reset)) {
+      world_.network.links.break_links(path_draws_.below(apps_.size()), path_draws_.below(apps_.size()));
+    }
+    if (rates_.rebind == 0 || !path_draws_.chance(rates_.cut)) return;
+    // One direction only, or one machine and all others.
+    const size_t from = path_draws_.below(apps_.size());
+    const size_t to = path_draws_.below(apps_.size());
+    if (path_draws_.chance(70)) {
+      world_.network.topology.cut_one_way(from, to, path_draws_.chance(60));
+    } else {
+      world_.network.topology.partition({from}, apps_.size());
+    }
   }
 
   void crash(size_t i) {
@@ -415,6 +468,7 @@ class Story {
   }
 
   SimRandom draws_;
+  SimRandom path_draws_;
   Rates rates_;
   World world_;
   std::vector<Application> apps_;
@@ -426,6 +480,6 @@ class Story {
 
 }  // namespace
 
-Outcome run_story(uint64_t seed) { return Story(seed).run(); }
+Outcome run_story(uint64_t seed, Transport transport) { return Story(seed, transport).run(); }
 
 }  // namespace sereus::sim

@@ -4,9 +4,11 @@
 
 namespace sereus::sim {
 
-World::World(uint64_t seed, size_t count) : random(seed), network(scheduler, random.fork("network")) {
+World::World(uint64_t seed, size_t count, Transport transport)
+    : random(seed), network(scheduler, random.fork("network")) {
   for (size_t i = 0; i < count; ++i) {
     machines.push_back(std::make_unique<SimMachine>(i, scheduler, network, random.fork("machine")));
+    machines.back()->transport = transport;
   }
 }
 
@@ -36,7 +38,7 @@ node::Event World::call(SimMachine& machine, node::Request request, uint64_t tim
 }
 
 uint64_t World::trace() const {
-  uint64_t sum = scheduler.now_us();
+  uint64_t sum = scheduler.now_us() + network.trace();
   for (const auto& machine : machines) sum = sum * 0x100000001b3u + machine->trace() + machine->disk().hash();
   return sum;
 }

@@ -12,7 +12,8 @@ namespace sereus::sim {
 
 class World {
  public:
-  World(uint64_t seed, size_t machines);
+  // All machines are on `transport`; with another than `stream` the conditions of the networks are good until they are set.
+  World(uint64_t seed, size_t machines, Transport transport = Transport::stream);
 
   // Runs until `done` says so; false when `timeout_us` of virtual time passed before.
   bool run_until(const std::function<bool()>& done, uint64_t timeout_us);
@@ -24,7 +25,7 @@ class World {
 
   Scheduler scheduler;
   SimRandom random;
-  StreamNetwork network;
+  Networks network;
   std::vector<std::unique_ptr<SimMachine>> machines;
 };
 
@@ -35,10 +36,12 @@ struct Outcome {
   uint64_t virtual_us = 0;
   uint64_t writes_acknowledged = 0;
   uint64_t crashes = 0;
+  DatagramStats datagrams;
+  LinkStats links;
 };
 
 // The main job with everything that goes wrong: invited machines share a store, write the same keys and their own while
 // links are cut, clocks are skewed and jump, processes stop and power is lost in the middle of disk operations.
-Outcome run_story(uint64_t seed);
+Outcome run_story(uint64_t seed, Transport transport);
 
 }  // namespace sereus::sim

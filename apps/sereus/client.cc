@@ -28,7 +28,10 @@ std::optional<Done> done_of(const sereus_event* event) {
               .store = done->store,
               .data = std::string(view(done->data)),
               .count = done->count,
-              .count_sent = done->count_sent};
+              .count_sent = done->count_sent,
+              .host = done->host,
+              .connection = done->connection,
+              .stream = done->stream};
 }
 
 Client::~Client() {

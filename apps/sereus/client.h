@@ -31,6 +31,9 @@ struct Done {
   std::string data;
   uint64_t count = 0;
   uint64_t count_sent = 0;
+  sereus_id host = 0;
+  sereus_id connection = 0;
+  sereus_id stream = 0;
 };
 
 class Client {

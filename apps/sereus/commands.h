@@ -17,6 +17,7 @@ inline constexpr char kGroupStores[] = "Stores";
 inline constexpr char kGroupEntries[] = "Entries";
 inline constexpr char kGroupPeers[] = "Peers";
 inline constexpr char kGroupNode[] = "Node";
+inline constexpr char kGroupNetwork[] = "Network: any libp2p host, without a data folder";
 
 // The whole command line; options and actions refer to `session`, which must outlive it.
 std::unique_ptr<CLI::App> make_app(Session& session);
@@ -31,6 +32,7 @@ void add_node_commands(CLI::App& app, Session& session);        // status, versi
 void add_doctor_commands(CLI::App& app, Session& session);      // doctor
 void add_bundle_commands(CLI::App& app, Session& session);      // bundle
 void add_daemon_commands(CLI::App& app, Session& session);      // up
+void add_net_commands(CLI::App& app, Session& session);         // listen, ping, identify, echo, perf
 void add_shell_commands(CLI::App& app, Session& session);       // shell
 void add_completion_commands(CLI::App& app, Session& session);  // completion, __complete
 

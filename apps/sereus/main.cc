@@ -103,6 +103,7 @@ std::unique_ptr<CLI::App> make_app(Session& session) {
   add_node_commands(*app, session);
   add_doctor_commands(*app, session);
   add_bundle_commands(*app, session);
+  add_net_commands(*app, session);
   add_shell_commands(*app, session);
   add_completion_commands(*app, session);
   return app;

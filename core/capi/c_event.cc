@@ -22,6 +22,7 @@ static_assert(number(EventKind::fork) == SEREUS_EVENT_FORK);
 static_assert(number(EventKind::connection) == SEREUS_EVENT_CONNECTION);
 static_assert(number(EventKind::stream) == SEREUS_EVENT_STREAM);
 static_assert(number(EventKind::stream_closed) == SEREUS_EVENT_STREAM_CLOSED);
+static_assert(number(EventKind::refused) == SEREUS_EVENT_REFUSED);
 
 sereus_bytes view(const sereus::Bytes& bytes) { return {bytes.data(), bytes.size()}; }
 
@@ -89,6 +90,10 @@ sereus_event::sereus_event(Event from) : event(std::move(from)), done{} {
       stream_closed = {sizeof stream_closed, e.host, e.connection, e.stream, static_cast<sereus_status>(e.status),
                        e.detail.c_str()};
       break;
+    case EventKind::refused:
+      refused = {sizeof refused,    e.what,         e.incoming, e.host, e.detail.c_str(), e.peer.c_str(),
+                 e.address.c_str(), e.name.c_str(), e.count};
+      break;
   }
 }
 
@@ -137,4 +142,7 @@ const sereus_stream_event* sereus_event_stream(const sereus_event* event) {
 }
 const sereus_stream_closed* sereus_event_stream_closed(const sereus_event* event) {
   return event == nullptr ? nullptr : when(event, EventKind::stream_closed, event->stream_closed);
+}
+const sereus_refused* sereus_event_refused(const sereus_event* event) {
+  return event == nullptr ? nullptr : when(event, EventKind::refused, event->refused);
 }

@@ -24,5 +24,6 @@ struct sereus_event {
     sereus_connection_event connection;
     sereus_stream_event stream;
     sereus_stream_closed stream_closed;
+    sereus_refused refused;
   };
 };

@@ -88,6 +88,9 @@ class Host {
   // Starts a connection to `peer` at `multiaddr` (a trailing /p2p/<id> must match). Answered by Connected with this
   // dial's id, or DialFailed. An existing connection to the peer is not reused here; the caller decides.
   virtual Result<uint64_t> dial(std::string_view multiaddr, const PeerId& peer) = 0;
+  // The dial is not wanted any more. Answered as any: DialFailed (cancelled), or Connected when that came first. A transport
+  // that cannot cancel goes on.
+  virtual void cancel_dial(uint64_t /*dial*/) {}
   virtual void disconnect(ConnectionId connection, Code reason) = 0;
 
   // Opens a stream and negotiates `protocol` (multistream-select). The id is valid for write() at once (lazy
@@ -104,6 +107,10 @@ class Host {
   virtual Result<ReadResult> read(StreamId stream, ByteSpan out) = 0;
   virtual void finish(StreamId stream) = 0;  // no more writes; the other direction stays open
   virtual void reset(StreamId stream) = 0;   // both directions, at once; no event follows
+
+  // The machine's addresses changed, or it slept: paths that worked may not. Connections move to fresh ones where the transport
+  // can (QUIC), and all are probed at once, so that dead ones end after a short time instead of the idle timeout.
+  virtual void network_changed(const Times& /*now*/) {}
 
   // Runs timers and sends what can be sent. Returns the monotonic time it wants to be called at next, or kNever.
   virtual uint64_t step(const Times& now) = 0;

@@ -46,6 +46,8 @@ Result<uint64_t> HostGroup::dial(std::string_view multiaddr, const PeerId& peer)
   return fail(Code::unsupported, "no transport here dials such an address");
 }
 
+void HostGroup::cancel_dial(uint64_t dial) { member_of(dial).cancel_dial(inner(dial)); }
+
 void HostGroup::disconnect(ConnectionId connection, Code reason) {
   member_of(connection).disconnect(inner(connection), reason);
 }
@@ -63,6 +65,10 @@ Result<Host::ReadResult> HostGroup::read(StreamId stream, ByteSpan out) {
 
 void HostGroup::finish(StreamId stream) { member_of(stream).finish(inner(stream)); }
 void HostGroup::reset(StreamId stream) { member_of(stream).reset(inner(stream)); }
+
+void HostGroup::network_changed(const Times& now) {
+  for (const auto& member : members_) member->network_changed(now);
+}
 
 uint64_t HostGroup::step(const Times& now) {
   uint64_t next = kNever;

@@ -21,12 +21,14 @@ class HostGroup : public Host {
   std::vector<std::string> listen_addresses() const override;
   void set_protocols(std::vector<std::string> protocols) override;
   Result<uint64_t> dial(std::string_view multiaddr, const PeerId& peer) override;
+  void cancel_dial(uint64_t dial) override;
   void disconnect(ConnectionId connection, Code reason) override;
   Result<StreamId> open_stream(ConnectionId connection, std::string_view protocol) override;
   Result<size_t> write(StreamId stream, ByteView data) override;
   Result<ReadResult> read(StreamId stream, ByteSpan out) override;
   void finish(StreamId stream) override;
   void reset(StreamId stream) override;
+  void network_changed(const Times& now) override;
   uint64_t step(const Times& now) override;
   std::optional<HostEvent> next_event() override;
   HostStats stats() const override;

@@ -158,7 +158,11 @@ inline constexpr size_t kDatagramMax = 65527;     // largest UDP payload
 inline constexpr size_t kQuicSegmentMax = 1452;   // Ethernet's 1500 less IPv6 and UDP; what PMTUD may reach
 inline constexpr size_t kQuicBatchSegments = 44;  // 44 * 1452 = 63,888 fit one UDP GSO call (65,507 and 64 segments)
 inline constexpr size_t kQuicBatchBytes = kQuicBatchSegments * kQuicSegmentMax;
-inline constexpr size_t kQuicBatchesPerStep = 8;  // one connection's share before the next one's turn: 512 KiB
+inline constexpr size_t kQuicTurnBytes = 16 << 10;  // one connection's turn under a limit of bandwidth
+inline constexpr size_t kQuicBatchesPerStep = 8;    // one connection's share before the next one's turn: 512 KiB
+
+// After the network changed: how long a connection has to show that it lives. A round trip with one loss on a slow path.
+inline constexpr uint64_t kProbeTimeoutUs = 3 * kMicrosPerSecond;
 
 // --- QUIC: time ---------------------------------------------------------------------------------------------------
 
@@ -174,6 +178,7 @@ inline constexpr uint64_t kRetryTokenLifeUs = 10 * kMicrosPerSecond;  // one rou
 inline constexpr uint64_t kStreamWindow = 2 << 20;
 inline constexpr uint64_t kStreamWindowMax = 8 << 20;
 inline constexpr uint64_t kConnectionWindow = 16 << 20;
+inline constexpr uint64_t kLimitedWindowMin = 64 << 10;  // with the slowest limit of bandwidth: a message still fits
 // What write() takes: bytes not yet sent (more would only be delay), and all bytes not yet acknowledged.
 inline constexpr size_t kStreamUnsentMax = 512 << 10;
 inline constexpr size_t kStreamUnackedMax = 8 << 20;
@@ -194,5 +199,27 @@ inline constexpr size_t kSocketsMax = 64;
 // Answers without a connection (version negotiation, Retry, stateless reset): a token bucket against being a mirror.
 inline constexpr uint64_t kStatelessPerSecond = 1000;
 inline constexpr uint64_t kStatelessBurst = 200;
+
+// --- the swarm ----------------------------------------------------------------------------------------------------
+
+inline constexpr size_t kDialAddressesMax =
+    64;  // of one attempt, resolved ones included: a host with relays has a few dozen
+inline constexpr size_t kDialNamesMax = 8;     // looked up for one attempt
+inline constexpr size_t kDialPeersMax = 1024;  // attempts under way
+inline constexpr size_t kBackoffEntriesMax = 4096;
+// RFC 8305 section 5 and go-libp2p: about a round trip, within which the better address would have answered.
+inline constexpr uint64_t kDialDelayUs = 250 * kMicrosPerMilli;
+inline constexpr uint64_t kDialDelayLocalUs = 30 * kMicrosPerMilli;  // the own network answers sooner; as go-libp2p
+// Two connections in opposite directions within this time come from a simultaneous open.
+inline constexpr uint64_t kSimultaneousOpenUs = 10 * kMicrosPerSecond;
+// Of a simultaneous open: how long our own handshake, which would be kept, has when the peer's connection is there already; and
+// how long the one that is not kept stays at least, for what is on its way.
+inline constexpr uint64_t kSimultaneousHurryUs = kMicrosPerSecond;
+inline constexpr uint64_t kDuplicateGraceUs = kMicrosPerSecond;
+inline constexpr uint64_t kAddressesIntervalUs = kMicrosPerSecond;  // how often changes of our addresses are looked for
+inline constexpr size_t kPushesPerStep = 64;                      // each costs a stream: a change reaches all in turns
+inline constexpr size_t kSwarmEventsMax = 4096;                   // undrained; more wait with the transports
+inline constexpr uint64_t kRefusedIntervalUs = kMicrosPerSecond;  // between two alike events
+inline constexpr size_t kHandshakeSourcesMax = 16384;             // remembered addresses: about 2 MiB
 
 }  // namespace sereus::net

@@ -37,6 +37,7 @@ QuicConnection::QuicConnection(QuicCore& core, ConnectionId id, QuicSocket& sock
   timer_.order = id;
   ++(server_ ? core_.half_open : core_.dialing);
   ngtcp2_ccerr_default(&close_error_);
+  unpaid_window_ = connection_window();
 }
 
 QuicConnection::~QuicConnection() {
@@ -49,6 +50,14 @@ QuicConnection::~QuicConnection() {
   if (conn_ != nullptr) ngtcp2_conn_del(conn_);
 }
 
+// With a limit of bandwidth a quarter of a second's worth: more would come in at once before the limit is felt.
+uint64_t QuicConnection::connection_window() const {
+  const uint64_t whole = core_.settings.connection_window;
+  if (!core_.limited(Direction::down)) return whole;
+  const uint64_t rate = core_.settings.bandwidth->rate(TransportKind::quic, Direction::down);
+  return std::min(whole, std::max(rate / 4, kLimitedWindowMin));
+}
+
 ngtcp2_settings QuicConnection::settings() const {
   ngtcp2_settings out;
   ngtcp2_settings_default(&out);
@@ -58,7 +67,7 @@ ngtcp2_settings QuicConnection::settings() const {
   out.rand_ctx.native_handle = &core_.random;
   out.handshake_timeout = core_.settings.handshake_timeout_us * NGTCP2_MICROSECONDS;
   out.max_stream_window = std::max(kStreamWindowMax, core_.settings.stream_window);
-  out.max_window = core_.settings.connection_window;
+  out.max_window = connection_window();
   return out;
 }
 
@@ -67,7 +76,7 @@ ngtcp2_transport_params QuicConnection::transport_params() const {
   ngtcp2_transport_params_default(&out);
   out.initial_max_stream_data_bidi_local = core_.settings.stream_window;
   out.initial_max_stream_data_bidi_remote = core_.settings.stream_window;
-  out.initial_max_data = core_.settings.connection_window;
+  out.initial_max_data = connection_window();
   out.initial_max_streams_bidi = kIncomingStreamsMax;
   out.initial_max_streams_uni = 0;  // libp2p has none
   out.max_idle_timeout = core_.settings.idle_timeout_us * NGTCP2_MICROSECONDS;
@@ -251,6 +260,12 @@ void QuicConnection::disconnect(Code reason) {
   if (ended_) return;
   ngtcp2_ccerr_set_application_error(&close_error_, close_code_of(reason), nullptr, 0);
   end({reason, reason == Code::ok ? "" : "closed here"}, Farewell::close_packet);
+}
+
+void QuicConnection::cancel() {
+  if (ended_ || connected_ || server_) return;
+  ngtcp2_ccerr_set_application_error(&close_error_, close_code_of(Code::cancelled), nullptr, 0);
+  end(fail(Code::cancelled, "the dial was cancelled"), Farewell::close_packet);
 }
 
 void QuicConnection::unreachable() {

@@ -50,6 +50,8 @@ class QuicConnection {
 
   ConnectionId id() const { return id_; }
   const PeerId& peer() const { return peer_; }
+  bool is_client() const { return !server_; }
+  uint64_t dial() const { return dial_; }  // 0: it came in
   bool connected() const { return connected_ && !ended_; }
   bool ended() const { return ended_; }
   QuicSocket& socket() { return *socket_; }
@@ -60,10 +62,25 @@ class QuicConnection {
   enum class ReadResult : uint8_t { ok, retry };  // retry: answer with a Retry packet and forget the connection
   ReadResult read(QuicSocket& socket, const IpEndpoint& remote, Ecn ecn, ByteView datagram);
   void on_timer();
-  // Writes up to its share of packets. True when there is more and the socket takes it.
-  bool write();
+  // Writes up to its share of packets, and at most about `budget` bytes. True when there is more and the socket takes it.
+  bool write(size_t budget = SIZE_MAX);
+  // Opens the peer's window by up to `budget` bytes that a limit of bandwidth had kept back. True when there is more.
+  bool open_window(size_t budget);
+  // It waits for its turn to write: nothing but that is due.
+  void park() {
+    dirty_ = false;
+    core_.timers.remove(timer_);
+  }
+  bool waits_up = false;    // it is in QuicCore::waiting_up
+  bool waits_down = false;  // and in waiting_down
   // Ends it for the application at once; the peer is told at the next write.
   void disconnect(Code reason);
+  // After the network changed. Both ask for a sign of life, for kProbeTimeoutUs. move_to(): a client's, to a fresh socket;
+  // where the peer forbids it, it stays.
+  void probe();
+  void move_to(QuicSocket& socket);
+  // Ends a dial whose connection is not made yet.
+  void cancel();
   // A hint from the network that nobody listens there; counts only before the peer was heard.
   void unreachable();
   // Tells the peer (if it is to be told), and hands over what must remain. Call once, when ended().
@@ -84,6 +101,7 @@ class QuicConnection {
 
   QuicConnection(QuicCore& core, ConnectionId id, QuicSocket& socket, const IpEndpoint& remote, bool server);
   Status start_tls(std::optional<PeerId> expected);
+  uint64_t connection_window() const;
   ngtcp2_settings settings() const;
   ngtcp2_transport_params transport_params() const;
   ngtcp2_cid draw_cid();
@@ -92,6 +110,7 @@ class QuicConnection {
   void reset_token(const ngtcp2_cid& cid, uint8_t* token) const;
 
   void update_timer();
+  void end_probe();
   Status on_handshake_completed();
   void release_tls();
   void log_end(const Error& reason) const;
@@ -128,6 +147,7 @@ class QuicConnection {
   void tell_readable(QuicStream& stream);
   void tell_writable();
   void credit(QuicStream& stream, size_t count);
+  void credit_connection(size_t count);
   void kill(QuicStream& stream, std::optional<Error> reason);
   void shut_down_killed();
   void erase(QuicStream& stream);
@@ -152,6 +172,8 @@ class QuicConnection {
   bool ended_ = false;
   bool dirty_ = false;
   bool stateless_reset_ = false;
+  uint64_t probe_us_ = kNever;  // until then something has to arrive,
+  uint64_t probe_from_us_ = 0;  // that is not what was on its way before
   Farewell farewell_ = Farewell::silent;
   ngtcp2_ccerr close_error_{};
   Error callback_error_{Code::ok, {}};
@@ -162,6 +184,10 @@ class QuicConnection {
   std::vector<StreamId> killed_;                          // to be shut down once ngtcp2 is not on the stack
   std::set<std::pair<uint64_t, StreamId>> negotiations_;  // under way, by deadline
   size_t unacked_total_ = 0;
+  // Limits of bandwidth down: what the peer may send is paid for when its window is opened. What is open unpaid (from the
+  // beginning, or from a time without limit) is paid for when it arrives.
+  uint64_t unpaid_window_ = 0;
+  uint64_t withheld_window_ = 0;
 };
 
 // Application error codes on the wire. 0 is an orderly end in every libp2p implementation; ours are "SE" and the code.

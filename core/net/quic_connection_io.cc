@@ -9,6 +9,7 @@ namespace {
 
 constexpr size_t kSpansPerWrite = 4;  // of stream data offered to one packet: 64 KiB chunks, so two would do
 constexpr uint64_t kBlockedPauseUs = 1000;
+constexpr uint64_t kProbeAfterUs = 1000;
 
 }  // namespace
 
@@ -29,6 +30,7 @@ QuicConnection::ReadResult QuicConnection::read(QuicSocket& socket, const IpEndp
     return ReadResult::ok;
   }
   heard_ = true;
+  end_probe();
   release_tls();
   shut_down_killed();
   tell_writable();
@@ -38,6 +40,10 @@ QuicConnection::ReadResult QuicConnection::read(QuicSocket& socket, const IpEndp
 
 void QuicConnection::on_timer() {
   if (ended_) return;
+  if (core_.now.mono_us >= probe_us_) {
+    end(fail(Code::timeout, "nothing was heard from the peer since the network changed"), Farewell::silent);
+    return;
+  }
   expire_negotiations();
   if (const int error = ngtcp2_conn_handle_expiry(conn_, core_.timestamp()); error != 0) {
     fail_with(error);
@@ -50,24 +56,25 @@ void QuicConnection::update_timer() {
   const ngtcp2_tstamp expiry = ngtcp2_conn_get_expiry(conn_);
   uint64_t deadline = expiry == UINT64_MAX ? kNever : (expiry + NGTCP2_MICROSECONDS - 1) / NGTCP2_MICROSECONDS;
   if (!negotiations_.empty()) deadline = std::min(deadline, negotiations_.begin()->first);
+  deadline = std::min(deadline, probe_us_);
   // A socket that takes nothing wakes us itself; a deadline that has passed would only spin until then.
   if (socket_->blocked) deadline = std::max(deadline, core_.now.mono_us + kBlockedPauseUs);
   core_.timers.set(timer_, deadline);
 }
 
-bool QuicConnection::write() {
+bool QuicConnection::write(size_t budget) {
   dirty_ = false;
   if (ended_) return false;
   const ngtcp2_tstamp now = core_.timestamp();
   bool more = false;
-  for (size_t i = 0; i < kQuicBatchesPerStep && !socket_->blocked; ++i) {
+  for (size_t i = 0; i < kQuicBatchesPerStep && !socket_->blocked && budget > 0; ++i) {
     ngtcp2_path_storage path;
     ngtcp2_path_storage_zero(&path);
     ngtcp2_pkt_info info{};
     size_t segment = 0;
     // The quantum is what congestion control lets out in one burst; at least one packet has to fit.
     const size_t quantum = std::max(ngtcp2_conn_get_send_quantum(conn_), kQuicSegmentMax);
-    const size_t size = std::min(core_.batch.size(), quantum);
+    const size_t size = std::min({core_.batch.size(), quantum, std::max(budget, kQuicSegmentMax)});
 #if NGTCP2_VERSION_NUM >= 0x010f00
     const ngtcp2_ssize written = ngtcp2_conn_write_aggregate_pkt(conn_, &path.path, &info, core_.batch.data(), size,
                                                                  &segment, write_packet_callback, now);
@@ -83,7 +90,10 @@ bool QuicConnection::write() {
     }
     more = written > 0;
     if (written == 0) break;
-    core_.send(*socket_, QuicPath::endpoint(path.path.remote), static_cast<Ecn>(info.ecn & NGTCP2_ECN_MASK),
+    budget -= std::min(budget, static_cast<size_t>(written));
+    QuicSocket& from = core_.socket_at(QuicPath::endpoint(path.path.local), *socket_);
+    if (from.blocked) break;  // of another path: as if it were lost
+    core_.send(from, QuicPath::endpoint(path.path.remote), static_cast<Ecn>(info.ecn & NGTCP2_ECN_MASK),
                ByteView(core_.batch).first(static_cast<size_t>(written)), segment);
     // Streams take turns by batches: a small message waits for at most one batch of a large transfer.
     if (send_queue_.size() > 1) std::rotate(send_queue_.begin(), send_queue_.begin() + 1, send_queue_.end());
@@ -92,6 +102,31 @@ bool QuicConnection::write() {
   tell_writable();
   update_timer();
   return more;
+}
+
+void QuicConnection::probe() {
+  if (!connected()) return;  // handshakes have a deadline of their own
+  probe_us_ = std::min(probe_us_, core_.now.mono_us + kProbeTimeoutUs);
+  // About how long a packet takes. An answer that comes sooner, since the new way is shorter, is followed by others.
+  probe_from_us_ = core_.now.mono_us + ngtcp2_conn_get_pto(conn_) / NGTCP2_MICROSECONDS / 2;
+  // ngtcp2 sends a PING when nothing was sent for the time given.
+  ngtcp2_conn_set_keep_alive_timeout(conn_, kProbeAfterUs * NGTCP2_MICROSECONDS);
+  mark_dirty();
+}
+
+void QuicConnection::end_probe() {
+  if (probe_us_ == kNever || core_.now.mono_us < probe_from_us_) return;
+  probe_us_ = kNever;
+  const uint64_t keep_alive_us = core_.settings.keep_alive_us;
+  ngtcp2_conn_set_keep_alive_timeout(conn_, keep_alive_us == 0 ? UINT64_MAX : keep_alive_us * NGTCP2_MICROSECONDS);
+}
+
+// The path that was is taken for dead: packets go over the new one at once, while it is validated (RFC 9000 section 9).
+void QuicConnection::move_to(QuicSocket& socket) {
+  probe();
+  if (!connected() || server_) return;
+  const QuicPath path(socket.local, remote_);
+  if (ngtcp2_conn_initiate_immediate_migration(conn_, &path.get(), core_.timestamp()) == 0) socket_ = &socket;
 }
 
 QuicStream* QuicConnection::next_to_send() {

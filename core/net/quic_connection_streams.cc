@@ -96,8 +96,28 @@ void QuicConnection::reset(QuicStream& stream) {
 // Opens the peer's flow-control windows again for bytes that left our memory.
 void QuicConnection::credit(QuicStream& stream, size_t count) {
   if (!stream.quic_closed && !stream.fin_received) ngtcp2_conn_extend_max_stream_offset(conn_, stream.quic_id, count);
+  credit_connection(count);
+}
+
+// The connection's window is what a limit of bandwidth holds back.
+void QuicConnection::credit_connection(size_t count) {
+  if (core_.limited(Direction::down)) {
+    withheld_window_ += count;
+    if (!std::exchange(waits_down, true)) core_.waiting_down.push_back(id_);
+    return;
+  }
+  unpaid_window_ += count;
   ngtcp2_conn_extend_max_offset(conn_, count);
   mark_dirty();
+}
+
+bool QuicConnection::open_window(size_t budget) {
+  const uint64_t count = std::min<uint64_t>(withheld_window_, budget);
+  withheld_window_ -= count;
+  core_.spend(Direction::down, static_cast<size_t>(count));
+  ngtcp2_conn_extend_max_offset(conn_, count);
+  mark_dirty();
+  return withheld_window_ > 0;
 }
 
 // The stream is over for the application, told with `reason` or not at all. ngtcp2 still has it: shut_down_killed().
@@ -110,7 +130,7 @@ void QuicConnection::kill(QuicStream& stream, std::optional<Error> reason) {
   negotiations_.erase({stream.negotiation_deadline_us, stream.id});
   stream.write_stopped = true;
   dequeue(stream);
-  if (!stream.received.empty()) ngtcp2_conn_extend_max_offset(conn_, stream.received.size());
+  if (!stream.received.empty()) credit_connection(stream.received.size());
   stream.received.clear();
   killed_.push_back(stream.id);
   mark_dirty();
@@ -177,16 +197,14 @@ size_t QuicConnection::negotiate(QuicStream& stream, ByteView data) {
 }
 
 void QuicConnection::on_stream_data(QuicStream& stream, ByteView data, bool fin) {
-  if (stream.dead || ended_) {
-    ngtcp2_conn_extend_max_offset(conn_, data.size());
-    return;
-  }
+  const auto unpaid = static_cast<size_t>(std::min<uint64_t>(unpaid_window_, data.size()));
+  unpaid_window_ -= unpaid;
+  core_.spend(Direction::down, unpaid);
+  core_.stream_bytes += data.size();
+  if (stream.dead || ended_) return credit_connection(data.size());
   if (fin) stream.fin_received = true;
   if (stream.negotiating()) data = data.subspan(negotiate(stream, data));
-  if (stream.dead) {
-    ngtcp2_conn_extend_max_offset(conn_, data.size());
-    return;
-  }
+  if (stream.dead) return credit_connection(data.size());
   if (stream.negotiating()) {
     if (fin) kill(stream, fail(Code::protocol, "the peer ended the stream before a protocol was agreed"));
     return;

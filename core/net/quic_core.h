@@ -13,6 +13,8 @@
 #include "core/base/log.h"
 #include "core/base/time.h"
 #include "core/crypto/hash.h"
+#include "core/net/accept_gate.h"
+#include "core/net/bandwidth.h"
 #include "core/net/host.h"
 #include "core/net/limits.h"
 #include "core/net/quic_tls.h"
@@ -36,6 +38,9 @@ struct QuicSettings {
   uint64_t stream_window = kStreamWindow;
   uint64_t connection_window = kConnectionWindow;
   bool bbr = false;  // congestion control BBR instead of CUBIC
+  // Asked before a stranger costs anything, and before datagrams are sent and windows opened. May be null; outlive the host.
+  AcceptGate* gate = nullptr;
+  Bandwidth* bandwidth = nullptr;
 };
 
 // A connection id as a key. Fixed size, so that table entries allocate once.
@@ -77,6 +82,7 @@ struct QuicSocket {
   IpEndpoint local;
   bool listening = false;
   bool blocked = false;
+  bool retired = false;  // the network is another: nothing new begins on it
   // The batch that did not fit into the socket; sent before anything else.
   struct Batch {
     IpEndpoint to;
@@ -113,6 +119,10 @@ struct QuicCore {
   std::unordered_map<StreamId, QuicStream*> streams;
   std::deque<QuicSocket> sockets;  // a deque: connections keep pointers
   TimerHeap timers;
+  // Connections that wait for a limit of bandwidth, in turn: to write, and to open their peers' windows.
+  std::deque<ConnectionId> waiting_up;
+  std::deque<ConnectionId> waiting_down;
+  uint64_t stream_bytes = 0;        // received on streams, ever: the rest of a datagram is overhead
   std::vector<ConnectionId> dirty;  // connections that may have something to send, in order
   HostStats stats;
   size_t half_open = 0;  // incoming handshakes under way
@@ -126,11 +136,35 @@ struct QuicCore {
     return Cid::from(crypto::keyed_hash(token_key, token).view().first(NGTCP2_STATELESS_RESET_TOKENLEN));
   }
 
+  bool limited(Direction direction) const {
+    return settings.bandwidth != nullptr && settings.bandwidth->limited(TransportKind::quic, direction);
+  }
+  size_t budget(Direction direction) const {
+    Bandwidth* bandwidth = settings.bandwidth;
+    return bandwidth == nullptr ? SIZE_MAX : bandwidth->available(TransportKind::quic, direction, now);
+  }
+  uint64_t budget_at(Direction direction) const {
+    return settings.bandwidth->ready_at(TransportKind::quic, direction, now);
+  }
+  void spend(Direction direction, size_t bytes) const {
+    if (settings.bandwidth != nullptr) settings.bandwidth->spend(TransportKind::quic, direction, bytes, now);
+  }
+
   ngtcp2_tstamp timestamp() const { return now.mono_us * 1000; }
+
+  // Where a packet of the path whose near end is `local` leaves from; `other` when that is gone.
+  QuicSocket& socket_at(const IpEndpoint& local, QuicSocket& other) {
+    if (local == other.local) return other;
+    for (QuicSocket& socket : sockets) {
+      if (socket.id != 0 && socket.local == local) return socket;
+    }
+    return other;
+  }
 
   // Sends, or keeps the batch for when the socket is writable. Only while the socket is not blocked.
   void send(QuicSocket& socket, const IpEndpoint& to, Ecn ecn, ByteView data, size_t segment) {
     stats.bytes_sent += data.size();
+    spend(Direction::up, data.size());
     if (datagrams.send(socket.id, to, ecn, data, segment)) return;
     socket.blocked = true;
     socket.waiting = {to, ecn, segment, to_bytes(data)};

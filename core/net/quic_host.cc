@@ -56,7 +56,9 @@ Result<std::unique_ptr<QuicHost>> QuicHost::create(const crypto::KeyPair& device
 QuicHost::~QuicHost() {
   const WolfsslScope scope(core_.random, core_.now.wall_us);
   connections_.clear();
-  for (const QuicSocket& socket : core_.sockets) core_.datagrams.close(socket.id);
+  for (const QuicSocket& socket : core_.sockets) {
+    if (socket.id != 0) core_.datagrams.close(socket.id);
+  }
 }
 
 void QuicHost::advance(const Times& now) {
@@ -66,6 +68,7 @@ void QuicHost::advance(const Times& now) {
 }
 
 QuicSocket* QuicHost::find_socket(SocketId id) {
+  if (id == 0) return nullptr;  // a free place
   for (QuicSocket& socket : core_.sockets) {
     if (socket.id == id) return &socket;
   }
@@ -83,9 +86,16 @@ QuicStream* QuicHost::find_stream(StreamId id) {
 }
 
 Result<QuicSocket*> QuicHost::bind(const IpEndpoint& local, bool listening) {
-  if (core_.sockets.size() >= kSocketsMax) return fail(Code::too_large, "too many sockets");
+  const bool place =
+      std::any_of(core_.sockets.begin(), core_.sockets.end(), [](const QuicSocket& s) { return s.id == 0; });
+  if (!place && core_.sockets.size() >= kSocketsMax) return fail(Code::too_large, "too many sockets");
   SEREUS_ASSIGN(const Datagrams::Bound bound, core_.datagrams.bind(local));
-  core_.sockets.push_back({bound.socket, bound.local, listening, false, {}});
+  // In the place of one that was closed, if there is any: connections keep pointers, so places stay.
+  QuicSocket fresh{bound.socket, bound.local, listening, false, false, {}};
+  for (QuicSocket& socket : core_.sockets) {
+    if (socket.id == 0) return &(socket = std::move(fresh));
+  }
+  core_.sockets.push_back(std::move(fresh));
   return &core_.sockets.back();
 }
 
@@ -93,6 +103,7 @@ Result<QuicSocket*> QuicHost::socket_for(const IpEndpoint& remote) {
   // A listening socket first: the peer then sees the address others can dial, and a NAT binding serves both.
   for (const bool listening : {true, false}) {
     for (QuicSocket& socket : core_.sockets) {
+      if (socket.id == 0 || socket.retired) continue;
       if (socket.listening == listening && reaches(socket.local, remote)) return &socket;
     }
   }
@@ -160,6 +171,19 @@ void QuicHost::start_dials() {
   }
 }
 
+void QuicHost::cancel_dial(uint64_t dial) {
+  const auto pending =
+      std::find_if(pending_dials_.begin(), pending_dials_.end(), [dial](const PendingDial& d) { return d.id == dial; });
+  if (pending != pending_dials_.end()) {
+    pending_dials_.erase(pending);
+    core_.events.emplace_back(DialFailed{dial, fail(Code::cancelled, "the dial was cancelled")});
+    return;
+  }
+  for (const auto& [id, connection] : connections_) {
+    if (connection->dial() == dial) return connection->cancel();
+  }
+}
+
 void QuicHost::disconnect(ConnectionId connection, Code reason) {
   if (QuicConnection* found = find_connection(connection)) found->disconnect(reason);
 }
@@ -197,6 +221,7 @@ void QuicHost::on_datagram(SocketId socket_id, const IpEndpoint& /*local*/, cons
   // The path's local end is the bound address, also where the system knows better: Datagrams::send() cannot choose one.
   QuicSocket* socket = find_socket(socket_id);
   core_.stats.bytes_received += datagram.size();
+  const uint64_t stream_bytes = core_.stream_bytes;
   if (socket == nullptr || datagram.empty() || core_.closed || core_.events.size() >= kEventsMax) return;
   const WolfsslScope scope(core_.random, core_.now.wall_us);
   ngtcp2_version_cid header{};
@@ -213,6 +238,9 @@ void QuicHost::on_datagram(SocketId socket_id, const IpEndpoint& /*local*/, cons
   }
   if (QuicConnection* connection = find_connection(known->second)) {
     connection->read(*socket, remote, ecn, datagram);
+    // What it carried for streams was paid for with the window; the rest, and what came again, is paid for here.
+    core_.spend(Direction::down,
+                datagram.size() - std::min<size_t>(core_.stream_bytes - stream_bytes, datagram.size()));
   } else if (const auto it = lingering_.find(known->second); it != lingering_.end()) {
     on_lingering(it->second);
   }
@@ -260,6 +288,93 @@ void QuicHost::forget_lingering(ConnectionId id) {
   lingering_.erase(it);
 }
 
+bool QuicHost::in_use(const QuicSocket& socket) const {
+  return std::any_of(connections_.begin(), connections_.end(),
+                     [&](const auto& item) { return &item.second->socket() == &socket; }) ||
+         std::any_of(lingering_.begin(), lingering_.end(),
+                     [&](const auto& item) { return item.second.socket == &socket; });
+}
+
+// Those of the last change are still there for what was on its way; those of changes before are closed when nothing is left
+// on them.
+void QuicHost::retire_sockets() {
+  for (QuicSocket& socket : core_.sockets) {
+    if (socket.id == 0 || socket.listening) continue;
+    if (socket.retired && !in_use(socket)) {
+      core_.datagrams.close(socket.id);
+      socket = {};
+    } else {
+      socket.retired = true;
+    }
+  }
+}
+
+// Sockets that only dial are replaced, and their connections move. A listening socket stays, since others know its port: what
+// goes out by it takes the new way by itself, and the peers follow as after a rebinding of a NAT.
+void QuicHost::network_changed(const Times& now) {
+  if (core_.closed) return;
+  advance(now);
+  const WolfsslScope scope(core_.random, core_.now.wall_us);
+  retire_sockets();
+  for (const auto& [id, connection] : connections_) {
+    if (!connection->is_client() || connection->socket().listening || !connection->connected()) {
+      connection->probe();
+      continue;
+    }
+    const auto socket = socket_for(connection->remote());
+    if (socket.ok() && !(*socket)->listening) {
+      connection->move_to(**socket);
+    } else {
+      connection->probe();
+    }
+  }
+}
+
+// A connection's turn, unless a limit of bandwidth makes it wait for one.
+bool QuicHost::write(QuicConnection& connection) {
+  if (!core_.limited(Direction::up)) return connection.write();
+  if (core_.waiting_up.empty() && core_.budget(Direction::up) > 0) {
+    if (!connection.write(kQuicTurnBytes) || connection.ended()) return false;
+  }
+  if (!std::exchange(connection.waits_up, true)) core_.waiting_up.push_back(connection.id());
+  connection.park();
+  return false;
+}
+
+void QuicHost::serve_waiting() {
+  for (size_t left = core_.waiting_up.size(); left > 0 && core_.budget(Direction::up) > 0; --left) {
+    const ConnectionId id = core_.waiting_up.front();
+    core_.waiting_up.pop_front();
+    QuicConnection* connection = find_connection(id);
+    if (connection == nullptr) continue;
+    connection->waits_up = false;
+    const bool more = !connection->ended() && !connection->socket().blocked && connection->write(kQuicTurnBytes);
+    if (more && !connection->ended()) {
+      connection->waits_up = true;
+      core_.waiting_up.push_back(id);
+    } else if (connection->ended() || connection->socket().blocked) {
+      connection->mark_dirty();
+    }
+  }
+  for (size_t left = core_.waiting_down.size(); left > 0; --left) {
+    const size_t budget = core_.budget(Direction::down);
+    if (budget == 0) break;
+    const ConnectionId id = core_.waiting_down.front();
+    core_.waiting_down.pop_front();
+    QuicConnection* connection = find_connection(id);
+    if (connection == nullptr || connection->ended()) continue;
+    connection->waits_down = connection->open_window(std::min(budget, kQuicTurnBytes));
+    if (connection->waits_down) core_.waiting_down.push_back(id);
+  }
+}
+
+uint64_t QuicHost::next_turn() const {
+  uint64_t next = kNever;
+  if (!core_.waiting_up.empty()) next = core_.budget_at(Direction::up);
+  if (!core_.waiting_down.empty()) next = std::min(next, core_.budget_at(Direction::down));
+  return next;
+}
+
 // Gives every connection that may have something to send its share. True when some have more and could go on.
 bool QuicHost::write_connections() {
   bool more = false;
@@ -268,7 +383,7 @@ bool QuicHost::write_connections() {
   for (const ConnectionId id : round) {
     QuicConnection* connection = find_connection(id);
     if (connection == nullptr) continue;
-    if (!connection->ended() && connection->write()) again.push_back(id);
+    if (!connection->ended() && write(*connection)) again.push_back(id);
     if (connection->ended()) {
       remove(id);
     } else if (connection->socket().blocked) {
@@ -294,12 +409,14 @@ uint64_t QuicHost::step(const Times& now) {
     core_.timers.remove(*core_.timers.front());
     connection->on_timer();
   }
+  serve_waiting();
   const bool more = write_connections();
   while (!lingering_ends_.empty() && lingering_ends_.begin()->first <= core_.now.mono_us) {
     forget_lingering(lingering_ends_.begin()->second);
   }
   if (more) return core_.now.mono_us;
-  return std::min(core_.timers.next_us(), lingering_ends_.empty() ? kNever : lingering_ends_.begin()->first);
+  const uint64_t lingering_us = lingering_ends_.empty() ? kNever : lingering_ends_.begin()->first;
+  return std::min({core_.timers.next_us(), lingering_us, next_turn()});
 }
 
 std::optional<HostEvent> QuicHost::next_event() {

@@ -56,12 +56,14 @@ class QuicHost final : public Host {
   void set_clock_suspect(bool suspect) override;
   void set_protocols(std::vector<std::string> protocols) override;
   Result<uint64_t> dial(std::string_view multiaddr, const PeerId& peer) override;
+  void cancel_dial(uint64_t dial) override;
   void disconnect(ConnectionId connection, Code reason) override;
   Result<StreamId> open_stream(ConnectionId connection, std::string_view protocol) override;
   Result<size_t> write(StreamId stream, ByteView data) override;
   Result<ReadResult> read(StreamId stream, ByteSpan out) override;
   void finish(StreamId stream) override;
   void reset(StreamId stream) override;
+  void network_changed(const Times& now) override;
   uint64_t step(const Times& now) override;
   std::optional<HostEvent> next_event() override;
   HostStats stats() const override;
@@ -83,8 +85,14 @@ class QuicHost final : public Host {
   Result<QuicSocket*> socket_for(const IpEndpoint& remote);
 
   void start_dials();
+  bool in_use(const QuicSocket& socket) const;
+  void retire_sockets();
   void flush_sockets();
   bool write_connections();
+  // Limits of bandwidth: whoever waits has a turn, as far as they allow.
+  void serve_waiting();
+  bool write(QuicConnection& connection);
+  uint64_t next_turn() const;
   void remove(ConnectionId id);
   void forget_lingering(ConnectionId id);
 

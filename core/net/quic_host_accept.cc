@@ -82,12 +82,18 @@ void QuicHost::accept(QuicSocket& socket, const IpEndpoint& remote, Ecn ecn, Byt
     }
     retried_from = original;
   }
+  AcceptGate* gate = core_.settings.gate;
   if (core_.half_open >= core_.settings.half_open_max || connections_.size() >= core_.settings.connections_max) {
+    if (gate != nullptr) gate->on_half_open_refused(TransportKind::quic, remote, core_.now);
     send_refusal(socket, remote, header, NGTCP2_CONNECTION_REFUSED);
     return;
   }
   if (!retried_from && core_.half_open >= core_.settings.half_open_retry) {
     send_retry(socket, remote, header);
+    return;
+  }
+  if (gate != nullptr && !gate->admit(TransportKind::quic, remote, core_.now)) {
+    send_refusal(socket, remote, header, NGTCP2_CONNECTION_REFUSED);
     return;
   }
   const ConnectionId id = ++last_connection_;

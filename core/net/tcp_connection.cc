@@ -67,6 +67,26 @@ void TcpConnection::proved() {
 
 void TcpConnection::on_link_closed(const Error& reason) { end(reason); }
 
+size_t TcpConnection::budget(Direction direction) const {
+  if (!core_.limited(direction)) return SIZE_MAX;
+  const auto at = static_cast<size_t>(direction);
+  if (!turns_[at].has && !core_.turns[at].empty()) return 0;
+  return core_.budget(direction);
+}
+
+void TcpConnection::wait_turn(Direction direction) {
+  const auto at = static_cast<size_t>(direction);
+  if (!std::exchange(turns_[at].waits, true)) core_.turns[at].push_back(id_);
+}
+
+bool TcpConnection::take_turn(Direction direction) {
+  Turn& turn = turns_[static_cast<size_t>(direction)];
+  turn = {false, true};
+  const bool more = step();
+  turn.has = false;
+  return more;
+}
+
 // Reads its share. False when the link has no more now.
 bool TcpConnection::read_link() {
   for (size_t i = 0; i < kTcpReadsPerStep && readable_ && !ended(); ++i) {
@@ -74,9 +94,16 @@ bool TcpConnection::read_link() {
       core_.stalled.push_back(id_);  // the application is behind: the peer waits
       return false;
     }
-    const Links::ReadResult got = core_.links->read(link_, core_.scratch);
-    core_.stats.bytes_received += got.size;
-    if (got.size < core_.scratch.size()) readable_ = false;
+    const size_t budget = this->budget(Direction::down);
+    if (budget == 0) {
+      wait_turn(Direction::down);
+      return false;
+    }
+    const ByteSpan room = ByteSpan(core_.scratch).first(std::min(core_.scratch.size(), budget));
+    const Links::ReadResult got = core_.links->read(link_, room);
+    core_.spend(Direction::down, got.size);
+    if (got.size > 0 && core_.now.mono_us >= probe_from_us_) probe_us_ = kNever;
+    if (got.size < room.size()) readable_ = false;
     if (const Status fed = feed(ByteView(core_.scratch).first(got.size)); !fed.ok()) {
       (void)write_link();  // what says why: GO_AWAY, an alert
       end(fed.error());
@@ -205,10 +232,15 @@ Status TcpConnection::feed_plain(ByteView plain) {
 bool TcpConnection::write_link() {
   for (size_t i = 0; i < kTcpWritesPerStep; ++i) {
     if (blocked_ || stage_ == Stage::connecting) return false;
+    const size_t budget = this->budget(Direction::up);
+    if (budget == 0) {
+      if (out_taken_ < out_.size() || (yamux_ && yamux_->wants_to_send())) wait_turn(Direction::up);
+      return false;
+    }
     if (out_taken_ < out_.size()) {
       const ByteView left = ByteView(out_).subspan(out_taken_);
       const size_t taken = core_.links->write(link_, left);
-      core_.stats.bytes_sent += taken;
+      core_.spend(Direction::up, taken);
       out_taken_ += taken;
       if (taken < left.size()) {
         blocked_ = true;
@@ -219,7 +251,7 @@ bool TcpConnection::write_link() {
     out_taken_ = 0;
     if (!yamux_ || !yamux_->wants_to_send()) return false;
     plain_.clear();
-    yamux_->produce(plain_, kTcpProduceBytes, core_.now.mono_us);
+    yamux_->produce(plain_, std::min(kTcpProduceBytes, budget), core_.now.mono_us);
     if (const Status sealed = seal(plain_); !sealed.ok()) {
       end(sealed.error());
       return false;
@@ -242,6 +274,11 @@ bool TcpConnection::step() {
     }
     next = deadline_us_;
   }
+  if (core_.now.mono_us >= probe_us_) {
+    end(fail(Code::timeout, "nothing was heard from the peer since the network changed"));
+    return false;
+  }
+  next = std::min(next, probe_us_);
   if (yamux_) {
     expire_negotiations();
     next = std::min(next, yamux_->step(core_.now.mono_us));
@@ -252,6 +289,14 @@ bool TcpConnection::step() {
   more = write_link() || more;
   core_.timers.set(timer_, ended() ? kNever : next);
   return more && !ended();
+}
+
+void TcpConnection::probe() {
+  if (stage_ != Stage::open) return;      // handshakes have a deadline of their own
+  (void)yamux_->ping(core_.now.mono_us);  // when there are too many under way, one of those will do
+  probe_us_ = std::min(probe_us_, core_.now.mono_us + kProbeTimeoutUs);
+  probe_from_us_ = core_.now.mono_us + yamux_->rtt_us() / 2;
+  mark_dirty();
 }
 
 void TcpConnection::disconnect(Code reason) {

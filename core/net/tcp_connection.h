@@ -3,6 +3,7 @@
 // and yamux carries the streams, on each of which multistream-select agrees on its protocol. TcpHost moves it along.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -75,15 +76,27 @@ class TcpConnection {
   void finish(TcpStream& stream);
   void reset(TcpStream& stream);
   void disconnect(Code reason);
+  // Asks for a sign of life, for kProbeTimeoutUs.
+  void probe();
+  uint64_t dial() const { return dial_.id; }  // 0: it came in
+  // Ends a dial whose connection is not made yet.
+  void cancel() {
+    if (stage_ < Stage::open) end(Error{Code::cancelled, "the dial was cancelled"});
+  }
 
   // Reads, runs timers and writes its share, and sets its timer. True when it has more to do.
   bool step();
+  // Likewise, when its turn under a limit of bandwidth has come.
+  bool take_turn(Direction direction);
   // To be stepped soon.
   void mark_dirty();
 
  private:
   enum class Stage : uint8_t { connecting, outer, security, handshake, muxer, open, closing, ended };
 
+  // How much may be read or written now. 0: `wait_turn()`, if there is something.
+  size_t budget(Direction direction) const;
+  void wait_turn(Direction direction);
   bool read_link();
   Status start_outer();
   Status start_security();
@@ -124,11 +137,18 @@ class TcpConnection {
   bool half_open_ = true;
   bool dirty_ = false;
   TimerEntry timer_;
-  uint64_t deadline_us_;  // of the handshakes
+  uint64_t deadline_us_;        // of the handshakes
+  uint64_t probe_us_ = kNever;  // until then something has to arrive,
+  uint64_t probe_from_us_ = 0;  // that is not what was on its way before
 
   bool readable_ = false;
   bool blocked_ = false;  // the link takes nothing until on_writable()
-  Bytes out_;             // through all stages, for the link
+  struct Turn {
+    bool waits = false;  // it is in TcpCore::turns
+    bool has = false;
+  };
+  std::array<Turn, 2> turns_;  // by Direction
+  Bytes out_;                  // through all stages, for the link
   size_t out_taken_ = 0;
   Bytes inner_out_;
   Bytes plain_;

@@ -1,6 +1,7 @@
 // What a TCP host shares with its connections.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <memory>
 #include <string>
@@ -10,6 +11,8 @@
 
 #include "core/base/log.h"
 #include "core/base/time.h"
+#include "core/net/accept_gate.h"
+#include "core/net/bandwidth.h"
 #include "core/net/host.h"
 #include "core/net/limits.h"
 #include "core/net/noise.h"
@@ -49,6 +52,9 @@ struct TcpSettings {
   size_t connections_max = kConnectionsMax;
   size_t half_open_max = kHalfOpenMax;
   uint64_t handshake_timeout_us = kTcpHandshakeTimeoutUs;
+  // Asked before a stranger costs anything, and before links are read and written. May be null; outlive the host.
+  AcceptGate* gate = nullptr;
+  Bandwidth* bandwidth = nullptr;
 };
 
 struct TcpCore {
@@ -68,12 +74,29 @@ struct TcpCore {
   std::deque<HostEvent> events;
   std::unordered_map<StreamId, TcpStream*> streams;  // those the application knows
   TimerHeap timers;
-  std::vector<ConnectionId> dirty;    // connections that may have something to do, in order
+  std::vector<ConnectionId> dirty;  // connections that may have something to do, in order
+  // Connections that wait for a limit of bandwidth, by direction: they take turns.
+  std::array<std::deque<ConnectionId>, 2> turns;
   std::vector<ConnectionId> stalled;  // not read while the application is behind with its events
   size_t half_open = 0;               // not yet proved, either direction
   uint64_t last_stream = 0;
   HostStats stats;
   Bytes scratch = Bytes(kTcpReadBytes);  // where bytes are read into; holds nothing between calls
+
+  bool limited(Direction direction) const {
+    return settings.bandwidth != nullptr && settings.bandwidth->limited(TransportKind::tcp, direction);
+  }
+  size_t budget(Direction direction) const {
+    Bandwidth* bandwidth = settings.bandwidth;
+    return bandwidth == nullptr ? SIZE_MAX : bandwidth->available(TransportKind::tcp, direction, now);
+  }
+  uint64_t budget_at(Direction direction) const {
+    return settings.bandwidth->ready_at(TransportKind::tcp, direction, now);
+  }
+  void spend(Direction direction, size_t bytes) {
+    (direction == Direction::up ? stats.bytes_sent : stats.bytes_received) += bytes;
+    if (settings.bandwidth != nullptr) settings.bandwidth->spend(TransportKind::tcp, direction, bytes, now);
+  }
 
   bool events_full() const { return events.size() >= kEventsMax; }
 };

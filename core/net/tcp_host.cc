@@ -94,8 +94,11 @@ TcpConnection& TcpHost::add(LinkId link, TcpAddress remote, TcpConnection::Dial 
 
 void TcpHost::on_accepted(ListenerId listener, LinkId link, const IpEndpoint& /*local*/, const IpEndpoint& remote) {
   // Who is turned away here has cost a descriptor for a moment and nothing else.
-  if (closed_ || connections_.size() >= core_.settings.connections_max ||
-      core_.half_open >= core_.settings.half_open_max) {
+  AcceptGate* gate = core_.settings.gate;
+  const bool full =
+      connections_.size() >= core_.settings.connections_max || core_.half_open >= core_.settings.half_open_max;
+  if (full && gate != nullptr) gate->on_half_open_refused(TransportKind::tcp, remote, core_.now);
+  if (closed_ || full || (gate != nullptr && !gate->admit(TransportKind::tcp, remote, core_.now))) {
     core_.links->close(link);
     return;
   }
@@ -217,6 +220,19 @@ Result<std::vector<std::unique_ptr<Channel>>> TcpHost::stages_for_dialing(const 
 
 // ---- The application ------------------------------------------------------------------------------------------------
 
+void TcpHost::cancel_dial(uint64_t dial) {
+  const auto pending =
+      std::find_if(pending_dials_.begin(), pending_dials_.end(), [dial](const PendingDial& d) { return d.id == dial; });
+  if (pending != pending_dials_.end()) {
+    pending_dials_.erase(pending);
+    core_.events.emplace_back(DialFailed{dial, fail(Code::cancelled, "the dial was cancelled")});
+    return;
+  }
+  for (const auto& [id, connection] : connections_) {
+    if (connection->dial() == dial) return connection->cancel();
+  }
+}
+
 void TcpHost::disconnect(ConnectionId connection, Code reason) {
   if (TcpConnection* found = find(connection)) found->disconnect(reason);
 }
@@ -248,9 +264,36 @@ void TcpHost::reset(StreamId stream) {
   if (TcpStream* found = find_stream(stream)) found->connection.reset(*found);
 }
 
+void TcpHost::network_changed(const Times& now) {
+  advance(now);
+  for (const auto& [id, connection] : connections_) connection->probe();
+}
+
+// Limits of bandwidth: whoever waits has a turn, as far as they allow.
+void TcpHost::serve_turns() {
+  for (const Direction direction : {Direction::up, Direction::down}) {
+    std::deque<ConnectionId>& turns = core_.turns[static_cast<size_t>(direction)];
+    for (size_t left = turns.size(); left > 0 && core_.budget(direction) > 0; --left) {
+      TcpConnection* connection = find(turns.front());
+      turns.pop_front();
+      if (connection != nullptr && connection->take_turn(direction)) connection->mark_dirty();
+    }
+  }
+}
+
+uint64_t TcpHost::next_turn() const {
+  uint64_t next = kNever;
+  for (const Direction direction : {Direction::up, Direction::down}) {
+    if (core_.turns[static_cast<size_t>(direction)].empty()) continue;
+    next = std::min(next, core_.budget_at(direction));
+  }
+  return next;
+}
+
 uint64_t TcpHost::step(const Times& now) {
   advance(now);
   if (!closed_) start_dials();
+  serve_turns();
   while (core_.timers.next_us() <= core_.now.mono_us) {
     TcpConnection* connection = find(core_.timers.front()->order);
     core_.timers.remove(*core_.timers.front());
@@ -266,7 +309,7 @@ uint64_t TcpHost::step(const Times& now) {
     connections_.erase(id);
   }
   for (const ConnectionId id : again) find(id)->mark_dirty();
-  return again.empty() ? core_.timers.next_us() : core_.now.mono_us;
+  return again.empty() ? std::min(core_.timers.next_us(), next_turn()) : core_.now.mono_us;
 }
 
 std::optional<HostEvent> TcpHost::next_event() {

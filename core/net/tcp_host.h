@@ -48,12 +48,14 @@ class TcpHost final : public Host, public LinkEvents {
   void set_clock_suspect(bool suspect) override { core_.settings.clock_suspect = suspect; }
   void set_protocols(std::vector<std::string> protocols) override { core_.protocols = std::move(protocols); }
   Result<uint64_t> dial(std::string_view multiaddr, const PeerId& peer) override;
+  void cancel_dial(uint64_t dial) override;
   void disconnect(ConnectionId connection, Code reason) override;
   Result<StreamId> open_stream(ConnectionId connection, std::string_view protocol) override;
   Result<size_t> write(StreamId stream, ByteView data) override;
   Result<ReadResult> read(StreamId stream, ByteSpan out) override;
   void finish(StreamId stream) override;
   void reset(StreamId stream) override;
+  void network_changed(const Times& now) override;
   uint64_t step(const Times& now) override;
   std::optional<HostEvent> next_event() override;
   HostStats stats() const override;
@@ -74,6 +76,8 @@ class TcpHost final : public Host, public LinkEvents {
 
   void advance(const Times& now);
   void start_dials();
+  void serve_turns();
+  uint64_t next_turn() const;
   TcpConnection* of_link(LinkId link);
   TcpConnection* find(ConnectionId id);
   TcpStream* find_stream(StreamId id);

@@ -13,9 +13,6 @@ constexpr uint32_t kConnected = 1;
 constexpr uint32_t kDisconnected = 2;
 constexpr uint32_t kIdentified = 3;
 
-constexpr char kProtocolVersion[] = "sereus/0.1.0";
-constexpr char kAgentVersion[] = "sereus/0.1.0";
-
 bool is_own_service(std::string_view protocol) {
   return protocol == net::kIdentifyProtocol || protocol == net::kIdentifyPushProtocol || protocol == net::kPingProtocol;
 }
@@ -31,13 +28,12 @@ std::vector<std::string> texts(const std::vector<net::Multiaddr>& addresses) {
 
 // ---- The transport --------------------------------------------------------------------------------------------------
 
-void AppHost::attach(net::Host& transport, const crypto::KeyPair& device, std::vector<std::string> own) {
-  transport_ = &transport;
+void AppHost::attach(net::Swarm& swarm, std::vector<std::string> own) {
+  swarm_ = &swarm;
   own_ = std::move(own);
-  services_.emplace(transport, device, *context_.ports.random, net::ServicesSettings{kProtocolVersion, kAgentVersion});
   tell_protocols();
   for (const std::string& address : listening_) {
-    if (const Status status = transport.listen(address); !status.ok()) {
+    if (const Status status = swarm.listen(address); !status.ok()) {
       context_.log(LogLevel::warn, "cannot listen on " + address + ": " + status.error().detail);
     }
   }
@@ -47,22 +43,13 @@ void AppHost::detach(Code why) {
   if (!attached()) return;
   const Error error = fail(why, why == Code::suspended ? "the node is suspended" : "the host is closed");
   while (!streams_.empty()) close_stream(streams_.begin()->first, error, true);
-  while (!connections_.empty()) {
-    net::Disconnected gone;
-    gone.connection = connections_.begin()->second.id;
-    gone.reason = error;
-    on_disconnected(gone);
-  }
-  for (auto& [id, dial] : std::exchange(dials_, {})) context_.complete(dial.ref, error);
-  services_.reset();
-  transport_ = nullptr;
+  while (!connections_.empty()) on_disconnected({connections_.begin()->second.id, error});
+  for (auto& [id, ref] : std::exchange(dials_, {})) context_.complete(ref, error);
+  swarm_ = nullptr;
 }
 
 bool AppHost::on_event(const net::HostEvent& event) {
   if (!attached()) return false;
-  const bool of_services = services_->on_event(event, context_.now);
-  drain_services();
-  if (of_services) return true;
   if (const auto* connected = std::get_if<net::Connected>(&event)) {
     on_connected(*connected);
     return false;
@@ -71,7 +58,6 @@ bool AppHost::on_event(const net::HostEvent& event) {
     on_disconnected(*disconnected);
     return false;
   }
-  if (const auto* failed = std::get_if<net::DialFailed>(&event)) return on_dial_failed(*failed);
   if (const auto* opened = std::get_if<net::StreamOpened>(&event)) return on_stream_opened(*opened);
   net::StreamId id = 0;
   if (const auto* readable = std::get_if<net::StreamReadable>(&event)) id = readable->stream;
@@ -88,11 +74,26 @@ bool AppHost::on_event(const net::HostEvent& event) {
   return true;
 }
 
-uint64_t AppHost::step() {
-  if (!attached()) return kNever;
-  const uint64_t next = services_->step(context_.now);
-  drain_services();
-  return next;
+bool AppHost::on_notice(const net::SwarmNotice& notice) {
+  if (!attached()) return false;
+  if (const auto* reached = std::get_if<net::Reached>(&notice)) return on_reached(*reached);
+  if (const auto* unreached = std::get_if<net::Unreached>(&notice)) return on_unreached(*unreached);
+  if (const auto* identified = std::get_if<net::Identified>(&notice)) {
+    on_identified(*identified);
+  } else if (const auto* failed = std::get_if<net::IdentifyFailed>(&notice)) {
+    const auto found = connection_numbers_.find(failed->connection);
+    if (found == connection_numbers_.end()) return true;
+    answer_identify(found->second, connections_.at(found->second), failed->error);
+  } else if (const auto* pinged = std::get_if<net::Pinged>(&notice)) {
+    answer_ping(pinged->connection, pinged->rtt_us);
+  } else if (const auto* silent = std::get_if<net::PingFailed>(&notice)) {
+    answer_ping(silent->connection, silent->error);
+  } else if (const auto* refused = std::get_if<net::Refused>(&notice)) {
+    on_refused(*refused);
+  } else if (std::holds_alternative<net::ListenChanged>(notice)) {
+    node_.publish();
+  }
+  return true;
 }
 
 void AppHost::submit(OpRef ref, Request& request) {
@@ -136,7 +137,7 @@ void AppHost::forget_origin(uint32_t origin) {
     if (stream.origin == origin) its.push_back(number);
   }
   for (const uint64_t number : its) {
-    transport_->reset(streams_.at(number).id);
+    swarm_->reset(streams_.at(number).id);
     close_stream(number, fail(Code::closed, "its application went away"), false);
   }
 }
@@ -151,53 +152,50 @@ bool AppHost::uses(net::ConnectionId connection) const {
 std::vector<std::string> AppHost::addresses() const {
   std::vector<std::string> out;
   if (!attached()) return out;
-  const std::string suffix = "/p2p/" + transport_->peer_id().to_string();
-  for (const std::string& address : transport_->listen_addresses()) out.push_back(address + suffix);
+  const std::string suffix = "/p2p/" + swarm_->peer_id().to_string();
+  for (const std::string& address : swarm_->listen_addresses()) out.push_back(address + suffix);
   return out;
 }
 
 HostRow AppHost::row() const {
   HostRow row;
   row.host = host_;
-  if (attached()) row.peer = transport_->peer_id().to_string();
+  if (attached()) row.peer = swarm_->peer_id().to_string();
   row.addresses = join_lines(addresses());
   std::vector<std::string> protocols;
   for (const auto& [protocol, origin] : protocols_) protocols.push_back(protocol);
   row.protocols = join_lines(protocols);
-  row.connections = static_cast<uint32_t>(connections_.size());
   return row;
 }
 
-std::vector<ConnectionRow> AppHost::connection_rows() const {
-  std::vector<ConnectionRow> out;
-  for (const auto& [number, connection] : connections_) {
-    ConnectionRow row;
-    row.connection = number;
-    row.host = host_;
-    row.peer = connection.peer.to_string();
-    row.address = connection.address;
-    row.incoming = connection.incoming;
-    row.streams = static_cast<uint32_t>(connection.streams);
-    if (connection.identified) {
-      const net::Identify& said = connection.identified->said;
-      row.identified = true;
-      row.agent = said.agent_version.value_or("");
-      row.protocol_version = said.protocol_version.value_or("");
-      row.observed = said.observed ? said.observed->to_string() : "";
-      row.protocols = join_lines(said.protocols);
-      row.addresses = join_lines(texts(connection.identified->addresses()));
-      row.signed_record = connection.identified->record.has_value();
-    }
-    out.push_back(std::move(row));
+// For everybody who reads, before anything tells of it.
+void AppHost::show(uint64_t number) {
+  const Connection& connection = connections_.at(number);
+  ConnectionRow row;
+  row.connection = number;
+  row.host = host_;
+  row.peer = connection.peer.to_string();
+  row.address = connection.address;
+  row.incoming = connection.incoming;
+  row.streams = static_cast<uint32_t>(connection.streams);
+  if (connection.identified) {
+    const net::Identify& said = connection.identified->said;
+    row.identified = true;
+    row.agent = said.agent_version.value_or("");
+    row.protocol_version = said.protocol_version.value_or("");
+    row.observed = said.observed ? said.observed->to_string() : "";
+    row.protocols = join_lines(said.protocols);
+    row.addresses = join_lines(texts(connection.identified->addresses()));
+    row.signed_record = connection.identified->record.has_value();
   }
-  return out;
+  view_.show_connection(std::move(row));
 }
 
 // ---- Listening and protocols ----------------------------------------------------------------------------------------
 
 Status AppHost::listen_on(const std::string& address) {
-  const std::vector<std::string> before = transport_->listen_addresses();
-  SEREUS_TRY(transport_->listen(address));
+  const std::vector<std::string> before = swarm_->listen_addresses();
+  SEREUS_TRY(swarm_->listen(address));
   const auto port = port_since(before);
   const auto parsed = net::Multiaddr::parse(address);
   listening_.push_back(port && parsed.ok() ? parsed->with_port(*port).to_string() : address);
@@ -206,7 +204,7 @@ Status AppHost::listen_on(const std::string& address) {
 
 // The port of an address that was not there before.
 std::optional<uint16_t> AppHost::port_since(const std::vector<std::string>& before) const {
-  for (const std::string& address : transport_->listen_addresses()) {
+  for (const std::string& address : swarm_->listen_addresses()) {
     if (std::find(before.begin(), before.end(), address) != before.end()) continue;
     const auto parsed = net::Multiaddr::parse(address);
     if (parsed.ok() && parsed->port()) return parsed->port();
@@ -218,6 +216,7 @@ void AppHost::listen(OpRef ref, Request& request) {
   const Status status = listen_on(to_string(ByteView(request.x)));
   if (!status.ok()) return context_.complete(ref, status);
   Event done;
+  node_.publish();
   const std::string lines = join_lines(addresses());
   done.data = to_bytes(as_bytes(lines));
   context_.complete(ref, std::move(done));
@@ -237,6 +236,7 @@ void AppHost::add_protocol(OpRef ref, Request& request) {
   }
   protocols_.emplace(protocol, ref.origin);
   tell_protocols();
+  node_.publish();
   context_.complete(ref, Status());
 }
 
@@ -247,6 +247,7 @@ void AppHost::remove_protocol(OpRef ref, Request& request) {
   }
   protocols_.erase(found);
   tell_protocols();
+  node_.publish();
   context_.complete(ref, Status());
 }
 
@@ -255,63 +256,67 @@ void AppHost::tell_protocols() {
   if (!attached()) return;
   std::vector<std::string> all = own_;
   for (const auto& [protocol, origin] : protocols_) all.push_back(protocol);
-  services_->set_protocols(std::move(all));
-  for (const auto& [number, connection] : connections_) (void)services_->push(connection.id, context_.now);
+  swarm_->set_protocols(std::move(all));
 }
 
 // ---- Dialing --------------------------------------------------------------------------------------------------------
 
 void AppHost::dial(OpRef ref, Request& request) {
-  Dial dial;
-  dial.ref = ref;
+  net::PeerId peer;
   if (!request.x.empty()) {
-    const auto peer = net::PeerId::parse(to_string(ByteView(request.x)));
-    if (!peer) return context_.complete(ref, fail(Code::invalid, "not a peer id"));
-    dial.peer = *peer;
+    const auto named = net::PeerId::parse(to_string(ByteView(request.x)));
+    if (!named) return context_.complete(ref, fail(Code::invalid, "not a peer id"));
+    peer = *named;
   }
-  for (const std::string& line : split_lines(to_string(ByteView(request.y)))) {
+  const std::vector<std::string> addresses = split_lines(to_string(ByteView(request.y)));
+  for (const std::string& line : addresses) {
     const auto address = net::Multiaddr::parse(line);
     if (!address.ok()) return context_.complete(ref, address.error());
     const auto named = address->peer_id();
-    if (!named && dial.peer.empty()) {
+    if (!named && peer.empty()) {
       return context_.complete(ref, fail(Code::invalid, "the address has no /p2p part, which says who must answer"));
     }
-    if (named && dial.peer.empty()) dial.peer = *named;
-    if (named && *named != dial.peer) {
+    if (named && peer.empty()) peer = *named;
+    if (named && *named != peer) {
       return context_.complete(ref, fail(Code::invalid, "the addresses are of different peers"));
     }
-    dial.left.push_back(line);
-  }
-  for (auto& [number, connection] : connections_) {
-    if (connection.peer != dial.peer) continue;
-    connection.wanted = true;
-    return complete_dial(ref, number);
-  }
-  if (dial.left.empty()) {
-    return context_.complete(ref, fail(Code::not_found, "no address of this peer is known; give one"));
   }
   if (dials_.size() >= kAppDialsMax) return context_.complete(ref, fail(Code::again, "too many dials are under way"));
-  std::reverse(dial.left.begin(), dial.left.end());
-  context_.begin(ref, [this, ref] { cancel_dial(ref); });
-  dial_next(std::move(dial));
-}
-
-void AppHost::dial_next(Dial dial) {
-  while (!dial.left.empty()) {
-    const std::string address = std::move(dial.left.back());
-    dial.left.pop_back();
-    const Result<uint64_t> id = transport_->dial(address, dial.peer);
-    if (id.ok()) {
-      dials_.emplace(*id, std::move(dial));
-      return;
-    }
-    if (dial.left.empty()) return context_.complete(dial.ref, id.error());
+  if (addresses.empty() && !swarm_->connection_with(peer)) {
+    return context_.complete(ref, fail(Code::not_found, "no address of this peer is known; give one"));
   }
+  const Result<uint64_t> dial = swarm_->dial(peer, addresses);
+  if (!dial.ok()) return context_.complete(ref, dial.error());
+  dials_.emplace(*dial, ref);
+  context_.begin(ref, [this, ref, dial = *dial] {
+    dials_.erase(dial);
+    swarm_->cancel_dial(dial);
+    context_.complete(ref, fail(Code::cancelled, "the dial was cancelled"));
+  });
 }
 
-void AppHost::cancel_dial(OpRef ref) {
-  std::erase_if(dials_, [ref](const auto& dial) { return dial.second.ref == ref; });
-  context_.complete(ref, fail(Code::cancelled, "the dial was cancelled"));
+bool AppHost::on_reached(const net::Reached& notice) {
+  const auto dial = dials_.find(notice.dial);
+  if (dial == dials_.end()) return false;
+  const OpRef ref = dial->second;
+  dials_.erase(dial);
+  const auto found = connection_numbers_.find(notice.connection);
+  if (found == connection_numbers_.end()) {
+    context_.complete(ref, fail(Code::closed, "the connection ended at once"));
+    return true;
+  }
+  connections_.at(found->second).wanted = true;
+  complete_dial(ref, found->second);
+  return true;
+}
+
+bool AppHost::on_unreached(const net::Unreached& notice) {
+  const auto dial = dials_.find(notice.dial);
+  if (dial == dials_.end()) return false;
+  const OpRef ref = dial->second;
+  dials_.erase(dial);
+  context_.complete(ref, notice.error);
+  return true;
 }
 
 void AppHost::complete_dial(OpRef ref, uint64_t number) {
@@ -322,24 +327,11 @@ void AppHost::complete_dial(OpRef ref, uint64_t number) {
   context_.complete(ref, std::move(done));
 }
 
-bool AppHost::on_dial_failed(const net::DialFailed& event) {
-  const auto found = dials_.find(event.dial);
-  if (found == dials_.end()) return false;
-  Dial dial = std::move(found->second);
-  dials_.erase(found);
-  if (dial.left.empty()) {
-    context_.complete(dial.ref, event.error);
-  } else {
-    dial_next(std::move(dial));
-  }
-  return true;
-}
-
 void AppHost::disconnect(OpRef ref, Request& request) {
   Connection* connection = connection_of(ref, request.store);
   if (connection == nullptr) return;
   const net::ConnectionId id = connection->id;
-  transport_->disconnect(id, Code::ok);
+  swarm_->disconnect(id, Code::ok);
   context_.complete(ref, Status());
 }
 
@@ -353,13 +345,14 @@ AppHost::Connection* AppHost::connection_of(OpRef ref, uint64_t number) {
 }
 
 void AppHost::on_connected(const net::Connected& event) {
-  const uint64_t number = next_number_();
+  const uint64_t number = node_.next_number();
   Connection& connection = connections_[number];
   connection.id = event.connection;
   connection.peer = event.peer;
   connection.address = event.address;
   connection.incoming = event.incoming;
   connection_numbers_[event.connection] = number;
+  show(number);
   Event told;
   told.kind = EventKind::connection;
   told.what = kConnected;
@@ -369,12 +362,6 @@ void AppHost::on_connected(const net::Connected& event) {
   told.address = event.address;
   told.incoming = event.incoming;
   context_.emit(std::move(told));
-  connection.identifying = services_->identify(event.connection, context_.now).ok();
-  const auto dial = dials_.find(event.dial);
-  if (event.dial == 0 || dial == dials_.end()) return;
-  connection.wanted = true;
-  complete_dial(dial->second.ref, number);
-  dials_.erase(dial);
 }
 
 void AppHost::on_disconnected(const net::Disconnected& event) {
@@ -390,6 +377,7 @@ void AppHost::on_disconnected(const net::Disconnected& event) {
   Connection gone = std::move(connections_.at(number));
   connections_.erase(number);
   connection_numbers_.erase(found);
+  view_.hide_connection(number);
   for (const OpRef ref : gone.identify_waiting) context_.complete(ref, why);
   for (const OpRef ref : gone.ping_waiting) context_.complete(ref, why);
   Event told;
@@ -407,6 +395,7 @@ void AppHost::on_disconnected(const net::Disconnected& event) {
 
 // ---- Identify and ping ----------------------------------------------------------------------------------------------
 
+// The swarm asks each new connection by itself; who comes after its answer failed has it asked again.
 void AppHost::identify(OpRef ref, uint64_t number) {
   Connection* connection = connection_of(ref, number);
   if (connection == nullptr) return;
@@ -414,25 +403,43 @@ void AppHost::identify(OpRef ref, uint64_t number) {
     return context_.complete(ref, fail(Code::again, "too many wait for the same answer"));
   }
   connection->identify_waiting.push_back(ref);
-  if (connection->identified) return answer_identify(number, *connection);
-  if (connection->identifying) return;
-  const Status asked = services_->identify(connection->id, context_.now);
-  connection->identifying = asked.ok();
-  if (asked.ok()) return;
-  connection->identify_error = asked.error();
-  answer_identify(number, *connection);
+  if (connection->identified) return answer_identify(number, *connection, {});
+  if (!connection->identify_failed) return;
+  connection->identify_failed = false;
+  const Status asked = swarm_->identify(connection->id);
+  if (!asked.ok()) answer_identify(number, *connection, asked.error());
 }
 
-void AppHost::answer_identify(uint64_t number, Connection& connection) {
+void AppHost::answer_identify(uint64_t number, Connection& connection, const Error& error) {
+  connection.identify_failed = !connection.identified;
   for (const OpRef ref : std::exchange(connection.identify_waiting, {})) {
     if (!connection.identified) {
-      context_.complete(ref, connection.identify_error);
+      context_.complete(ref, error);
       continue;
     }
     Event done;
     done.connection = number;
     context_.complete(ref, std::move(done));
   }
+}
+
+void AppHost::on_identified(const net::Identified& notice) {
+  const auto found = connection_numbers_.find(notice.connection);
+  if (found == connection_numbers_.end()) return;
+  const uint64_t number = found->second;
+  Connection& connection = connections_.at(number);
+  connection.identified = notice.peer;
+  show(number);
+  Event told;
+  told.kind = EventKind::connection;
+  told.what = kIdentified;
+  told.host = host_;
+  told.connection = number;
+  told.peer = connection.peer.to_string();
+  told.address = connection.address;
+  told.incoming = connection.incoming;
+  context_.emit(std::move(told));
+  answer_identify(number, connection, {});
 }
 
 void AppHost::ping(OpRef ref, uint64_t number) {
@@ -448,62 +455,42 @@ void AppHost::ping(OpRef ref, uint64_t number) {
 // One at a time: the protocol's stream carries one question after the other.
 void AppHost::ping_next(Connection& connection) {
   while (!connection.ping_waiting.empty()) {
-    const Status asked = services_->ping(connection.id, context_.now);
+    const Status asked = swarm_->ping(connection.id);
     if (asked.ok()) return;
     context_.complete(connection.ping_waiting.front(), asked);
     connection.ping_waiting.pop_front();
   }
 }
 
-void AppHost::drain_services() {
-  while (services_) {
-    const auto event = services_->next_event();
-    if (!event) return;
-    on_service(*event);
-  }
-}
-
-void AppHost::on_service(const net::ServiceEvent& event) {
-  const net::ConnectionId id = std::visit([](const auto& each) { return each.connection; }, event);
+void AppHost::answer_ping(net::ConnectionId id, Result<uint64_t> rtt_us) {
   const auto found = connection_numbers_.find(id);
   if (found == connection_numbers_.end()) return;
-  const uint64_t number = found->second;
-  Connection& connection = connections_.at(number);
-  const auto pong = [&](const Error* error, uint64_t rtt_us) {
-    if (connection.ping_waiting.empty()) return;
-    const OpRef ref = connection.ping_waiting.front();
-    connection.ping_waiting.pop_front();
+  Connection& connection = connections_.at(found->second);
+  if (connection.ping_waiting.empty()) return;
+  const OpRef ref = connection.ping_waiting.front();
+  connection.ping_waiting.pop_front();
+  if (rtt_us.ok()) {
     Event done;
-    done.count = rtt_us;
-    if (error != nullptr) {
-      context_.complete(ref, *error);
-    } else {
-      context_.complete(ref, std::move(done));
-    }
-    ping_next(connection);
-  };
-  if (const auto* identified = std::get_if<net::Identified>(&event)) {
-    connection.identifying = connection.identifying && identified->pushed;
-    connection.identified = identified->peer;
-    Event told;
-    told.kind = EventKind::connection;
-    told.what = kIdentified;
-    told.host = host_;
-    told.connection = number;
-    told.peer = connection.peer.to_string();
-    told.address = connection.address;
-    told.incoming = connection.incoming;
-    context_.emit(std::move(told));
-    answer_identify(number, connection);
-  } else if (const auto* failed = std::get_if<net::IdentifyFailed>(&event)) {
-    connection.identifying = false;
-    connection.identify_error = failed->error;
-    answer_identify(number, connection);
-  } else if (const auto* pinged = std::get_if<net::Pinged>(&event)) {
-    pong(nullptr, pinged->rtt_us);
-  } else if (const auto* silent = std::get_if<net::PingFailed>(&event)) {
-    pong(&silent->error, 0);
+    done.count = *rtt_us;
+    context_.complete(ref, std::move(done));
+  } else {
+    context_.complete(ref, rtt_us.error());
   }
+  ping_next(connection);
+}
+
+void AppHost::on_refused(const net::Refused& notice) {
+  Event told;
+  told.kind = EventKind::refused;
+  told.host = host_;
+  told.what = static_cast<uint32_t>(notice.reason);
+  told.detail = net::refusal_name(notice.reason);
+  told.peer = notice.peer.empty() ? "" : notice.peer.to_string();
+  told.address = notice.address;
+  told.name = notice.protocol;
+  told.incoming = notice.incoming;
+  told.count = notice.count;
+  context_.emit(std::move(told));
 }
 
 }  // namespace sereus::node

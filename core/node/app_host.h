@@ -14,33 +14,38 @@
 #include <string>
 #include <vector>
 
-#include "core/net/host_services.h"
+#include "core/net/swarm.h"
 #include "core/node/context.h"
 #include "core/node/limits.h"
-#include "core/node/rows.h"
+#include "core/node/view.h"
 
 namespace sereus::node {
 
 class AppHost {
  public:
-  // `host`: its number, 0 for the node's own. `next_number` gives the numbers of connections and streams.
-  AppHost(NodeContext& context, uint64_t host, std::function<uint64_t()> next_number)
-      : context_(context), host_(host), next_number_(std::move(next_number)) {}
+  // What it needs of its node. All outlive it.
+  struct Node {
+    NodeContext& context;
+    View& view;
+    std::function<uint64_t()> next_number;  // of connections and streams
+    std::function<void()> publish;          // what host_rows() says is to be seen
+  };
+  // `host`: its number, 0 for the node's own.
+  AppHost(const Node& node, uint64_t host) : context_(node.context), view_(node.view), node_(node), host_(host) {}
   AppHost(const AppHost&) = delete;
   AppHost& operator=(const AppHost&) = delete;
 
-  // A transport came or goes (offline, suspended, closed): everything under way fails with `why`. `device` and the transport
-  // outlive the time between. `own`: protocols that are not the application's.
-  void attach(net::Host& transport, const crypto::KeyPair& device, std::vector<std::string> own);
+  // A swarm came or goes (offline, suspended, closed): everything under way fails with `why`. The swarm outlives the time
+  // between. `own`: protocols that are not the application's.
+  void attach(net::Swarm& swarm, std::vector<std::string> own);
   void detach(Code why);
-  bool attached() const { return transport_ != nullptr; }
+  bool attached() const { return swarm_ != nullptr; }
   // Listens now, and on the same port again after each attach().
   Status listen_on(const std::string& address);
 
-  // True: it concerned the application or the services alone.
+  // Everything that the swarm tells. True: it concerned the application alone.
   bool on_event(const net::HostEvent& event);
-  // After the host's step. The deadline joins the host's.
-  uint64_t step();
+  bool on_notice(const net::SwarmNotice& notice);
 
   // Requests of host_listen to identify; those that name a connection or a stream only when owns() it.
   void submit(OpRef ref, Request& request);
@@ -51,7 +56,6 @@ class AppHost {
   // Whether the application wants it: it dialed it, or has a stream on it.
   bool uses(net::ConnectionId connection) const;
   bool serves() const { return !protocols_.empty(); }
-  std::vector<ConnectionRow> connection_rows() const;
   HostRow row() const;
   std::vector<std::string> addresses() const;  // with /p2p
 
@@ -64,8 +68,7 @@ class AppHost {
     bool wanted = false;  // dialed by the application
     size_t streams = 0;
     std::optional<net::IdentifiedPeer> identified;
-    bool identifying = false;
-    Error identify_error;
+    bool identify_failed = false;
     std::vector<OpRef> identify_waiting;
     std::deque<OpRef> ping_waiting;
   };
@@ -92,12 +95,6 @@ class AppHost {
     bool finished = false;         // told to the transport
     bool end_read = false;
   };
-  struct Dial {
-    OpRef ref;
-    std::vector<std::string> left;  // addresses, the next one last
-    net::PeerId peer;
-    std::string problems;
-  };
 
   void listen(OpRef ref, Request& request);
   std::optional<uint16_t> port_since(const std::vector<std::string>& before) const;
@@ -106,19 +103,19 @@ class AppHost {
   void tell_protocols();
 
   void dial(OpRef ref, Request& request);
-  void dial_next(Dial dial);
-  void cancel_dial(OpRef ref);
   void complete_dial(OpRef ref, uint64_t connection);
   void disconnect(OpRef ref, Request& request);
   void ping(OpRef ref, uint64_t number);
   void ping_next(Connection& connection);
   void identify(OpRef ref, uint64_t number);
-  void answer_identify(uint64_t number, Connection& connection);
-  void on_service(const net::ServiceEvent& event);
+  void answer_identify(uint64_t number, Connection& connection, const Error& error);
+  void on_identified(const net::Identified& notice);
+  void answer_ping(net::ConnectionId id, Result<uint64_t> rtt_us);
+  bool on_reached(const net::Reached& notice);
+  bool on_unreached(const net::Unreached& notice);
+  void on_refused(const net::Refused& notice);
   void on_connected(const net::Connected& event);
   void on_disconnected(const net::Disconnected& event);
-  bool on_dial_failed(const net::DialFailed& event);
-  void drain_services();
 
   // app_streams.cc
   void open_stream(OpRef ref, Request& request);
@@ -132,16 +129,18 @@ class AppHost {
   void cancel_write(uint64_t number, OpRef ref);
   void close_stream(uint64_t number, const Error& why, bool tell);
   void forget_if_over(uint64_t number);
+  void count_stream(uint64_t connection, int change);
   void answer_all(Stream& stream, const Error& why);
 
+  void show(uint64_t number);
   Connection* connection_of(OpRef ref, uint64_t number);
   Stream* stream_of(OpRef ref, uint64_t number);
 
   NodeContext& context_;
+  View& view_;
+  const Node& node_;
   const uint64_t host_;
-  const std::function<uint64_t()> next_number_;
-  net::Host* transport_ = nullptr;
-  std::optional<net::HostServices> services_;
+  net::Swarm* swarm_ = nullptr;
   std::vector<std::string> own_;
   std::vector<std::string> listening_;         // asked for here, with the ports that were drawn
   std::map<std::string, uint32_t> protocols_;  // and who serves it
@@ -149,7 +148,7 @@ class AppHost {
   std::map<net::ConnectionId, uint64_t> connection_numbers_;
   std::map<uint64_t, Stream> streams_;
   std::map<net::StreamId, uint64_t> stream_numbers_;
-  std::map<uint64_t, Dial> dials_;  // by the transport's dial
+  std::map<uint64_t, OpRef> dials_;  // by the swarm's dial
 };
 
 }  // namespace sereus::node

@@ -7,10 +7,14 @@
 
 namespace sereus::node {
 
-AppHosts::AppHosts(NodeContext& context, std::function<uint64_t()> next_number)
-    : context_(context),
-      next_number_(std::move(next_number)),
-      own_(std::make_unique<AppHost>(context, 0, next_number_)) {}
+net::SwarmSettings swarm_settings() {
+  net::SwarmSettings settings;
+  settings.services = {"sereus/0.1.0", "sereus/0.1.0"};
+  return settings;
+}
+
+AppHosts::AppHosts(AppHost::Node node)
+    : node_(std::move(node)), context_(node_.context), own_(std::make_unique<AppHost>(node_, 0)) {}
 
 AppHost* AppHosts::host_of(const Request& request) {
   switch (request.kind) {
@@ -32,7 +36,6 @@ AppHost* AppHosts::host_of(const Request& request) {
 }
 
 void AppHosts::submit(OpRef ref, Request& request) {
-  changed_ = true;
   if (request.kind == RequestKind::host_create) return create(ref, request);
   if (request.kind == RequestKind::host_close) return close(ref, request.store);
   AppHost* host = host_of(request);
@@ -58,30 +61,32 @@ void AppHosts::create(OpRef ref, Request& request) {
   }
   slot.device = crypto::KeyPair::from_seed(slot.seed);
   slot.origin = ref.origin;
-  const uint64_t number = next_number_();
-  slot.app = std::make_unique<AppHost>(context_, number, next_number_);
+  const uint64_t number = node_.next_number();
+  slot.app = std::make_unique<AppHost>(node_, number);
   // In its place before it is opened: the host keeps a reference to the key.
   Slot& placed = others_.emplace(number, std::move(slot)).first->second;
   if (const Status opened = open(placed, split_lines(to_string(ByteView(request.y)))); !opened.ok()) {
     others_.erase(number);
     return context_.complete(ref, opened);
   }
+  node_.publish();
   Event done;
   done.host = number;
-  const std::string peer = placed.transport->peer_id().to_string();
+  const std::string peer = placed.swarm->peer_id().to_string();
   done.data = to_bytes(as_bytes(peer));
   context_.complete(ref, std::move(done));
 }
 
 Status AppHosts::open(Slot& slot, const std::vector<std::string>& listen) {
-  SEREUS_ASSIGN(slot.transport, context_.ports.hosts->make_host(slot.seed));
-  slot.transport->set_clock_suspect(context_.clock_suspect);
-  slot.app->attach(*slot.transport, *slot.device, {});
+  SEREUS_ASSIGN(net::SwarmParts parts, context_.ports.hosts->make_host(slot.seed));
+  slot.swarm = std::make_unique<net::Swarm>(std::move(parts), *slot.device, *context_.ports.random, swarm_settings());
+  slot.swarm->set_clock_suspect(context_.clock_suspect);
+  slot.app->attach(*slot.swarm, {});
   for (const std::string& address : listen) {
     const Status status = slot.app->listen_on(address);
     if (status.ok()) continue;
     slot.app->detach(Code::closed);
-    slot.transport.reset();
+    slot.swarm.reset();
     return fail(status.code(), "cannot listen on " + address + ": " + status.error().detail);
   }
   for (const std::string& address : slot.app->addresses()) {
@@ -98,12 +103,13 @@ void AppHosts::close(OpRef ref, uint64_t number) {
   if (found == others_.end()) return context_.complete(ref, fail(Code::not_found, "there is no such host"));
   close_slot(found->second);
   others_.erase(found);
+  node_.publish();
   context_.complete(ref, Status());
 }
 
 void AppHosts::close_slot(Slot& slot) {
   slot.app->detach(Code::closed);
-  if (slot.transport) slot.transport->close(context_.now);
+  if (slot.swarm) slot.swarm->close(context_.now);
 }
 
 void AppHosts::forget_origin(uint32_t origin) {
@@ -117,54 +123,46 @@ void AppHosts::forget_origin(uint32_t origin) {
     close_slot(it->second);
     it = others_.erase(it);
   }
-  changed_ = true;
 }
 
 void AppHosts::set_clock_suspect(bool suspect) {
   for (auto& [number, slot] : others_) {
-    if (slot.transport) slot.transport->set_clock_suspect(suspect);
+    if (slot.swarm) slot.swarm->set_clock_suspect(suspect);
   }
 }
 
 void AppHosts::go_online() {
   online_ = true;
   for (auto& [number, slot] : others_) {
-    if (slot.transport) continue;
+    if (slot.swarm) continue;
     if (const Status opened = open(slot, {}); !opened.ok()) context_.log(LogLevel::warn, opened.error().detail);
   }
-  changed_ = true;
 }
 
 void AppHosts::go_offline(Code why) {
   online_ = false;
   for (auto& [number, slot] : others_) {
-    if (!slot.transport) continue;
+    if (!slot.swarm) continue;
     slot.app->detach(why);
-    slot.transport->close(context_.now);
-    slot.transport.reset();
+    slot.swarm->close(context_.now);
+    slot.swarm.reset();
   }
-  changed_ = true;
 }
 
 void AppHosts::drain(Slot& slot) {
-  while (slot.transport) {
-    const auto event = slot.transport->next_event();
-    if (!event) return;
-    changed_ = true;
-    slot.app->on_event(*event);
-  }
+  while (const auto event = slot.swarm->next_event()) slot.app->on_event(*event);
+  while (const auto notice = slot.swarm->next_notice()) slot.app->on_notice(*notice);
 }
 
 uint64_t AppHosts::step() {
   uint64_t next = kNever;
   for (auto& [number, slot] : others_) {
-    if (!slot.transport) continue;
+    if (!slot.swarm) continue;
     drain(slot);
-    next = std::min(next, slot.app->step());
-    next = std::min(next, slot.transport->step(context_.now));
+    slot.swarm->step(context_.now);
     drain(slot);
     // What was asked for by the last events goes out now.
-    next = std::min(next, slot.transport->step(context_.now));
+    next = std::min(next, slot.swarm->step(context_.now));
   }
   return next;
 }
@@ -175,14 +173,6 @@ std::vector<HostRow> AppHosts::host_rows() const {
   for (const auto& [number, slot] : others_) {
     out.push_back(slot.app->row());
     out.back().peer = net::PeerId::from_device_key(slot.device->device_key()).to_string();
-  }
-  return out;
-}
-
-std::vector<ConnectionRow> AppHosts::connection_rows() const {
-  std::vector<ConnectionRow> out = own_->connection_rows();
-  for (const auto& [number, slot] : others_) {
-    for (ConnectionRow& row : slot.app->connection_rows()) out.push_back(std::move(row));
   }
   return out;
 }

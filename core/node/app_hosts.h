@@ -17,10 +17,12 @@
 
 namespace sereus::node {
 
+// How every host of a node presents itself.
+net::SwarmSettings swarm_settings();
+
 class AppHosts {
  public:
-  // `next_number` gives the numbers of hosts, connections and streams.
-  AppHosts(NodeContext& context, std::function<uint64_t()> next_number);
+  explicit AppHosts(AppHost::Node node);
 
   AppHost& own() { return *own_; }
   const AppHost& own() const { return *own_; }
@@ -35,16 +37,13 @@ class AppHosts {
   uint64_t step();
 
   std::vector<HostRow> host_rows() const;
-  std::vector<ConnectionRow> connection_rows() const;
-  // True once after something that the rows show.
-  bool take_changed() { return std::exchange(changed_, false); }
 
  private:
   struct Slot {
     crypto::SecretBytes<32> seed;
     std::optional<crypto::KeyPair> device;
     uint32_t origin = 0;
-    std::unique_ptr<net::Host> transport;
+    std::unique_ptr<net::Swarm> swarm;
     std::unique_ptr<AppHost> app;
   };
 
@@ -55,12 +54,11 @@ class AppHosts {
   AppHost* host_of(const Request& request);
   void drain(Slot& slot);
 
+  const AppHost::Node node_;
   NodeContext& context_;
-  const std::function<uint64_t()> next_number_;
   std::unique_ptr<AppHost> own_;
   std::map<uint64_t, Slot> others_;
   bool online_ = false;
-  bool changed_ = false;
 };
 
 }  // namespace sereus::node

@@ -14,6 +14,13 @@ AppHost::Stream* AppHost::stream_of(OpRef ref, uint64_t number) {
   return nullptr;
 }
 
+void AppHost::count_stream(uint64_t connection, int change) {
+  const auto found = connections_.find(connection);
+  if (found == connections_.end()) return;
+  found->second.streams += static_cast<size_t>(change);
+  view_.count_streams(connection, static_cast<uint32_t>(found->second.streams));
+}
+
 void AppHost::open_stream(OpRef ref, Request& request) {
   Connection* connection = connection_of(ref, request.store);
   if (connection == nullptr) return;
@@ -24,9 +31,9 @@ void AppHost::open_stream(OpRef ref, Request& request) {
   if (streams_.size() >= kAppStreamsMax) {
     return context_.complete(ref, fail(Code::again, "there are too many streams; end some"));
   }
-  const auto id = transport_->open_stream(connection->id, protocol);
+  const auto id = swarm_->open_stream(connection->id, protocol);
   if (!id.ok()) return context_.complete(ref, id.error());
-  const uint64_t number = next_number_();
+  const uint64_t number = node_.next_number();
   Stream& stream = streams_[number];
   stream.id = *id;
   stream.connection = request.store;
@@ -34,9 +41,9 @@ void AppHost::open_stream(OpRef ref, Request& request) {
   stream.protocol = protocol;
   stream.opening = ref;
   stream_numbers_[*id] = number;
-  ++connection->streams;
+  count_stream(request.store, 1);
   context_.begin(ref, [this, number] {
-    transport_->reset(streams_.at(number).id);
+    swarm_->reset(streams_.at(number).id);
     close_stream(number, fail(Code::cancelled, "opening the stream was cancelled"), false);
   });
 }
@@ -61,18 +68,17 @@ bool AppHost::on_stream_opened(const net::StreamOpened& event) {
   // A stream is told of or refused: nobody would ever read one whose event was dropped.
   if (connection == connection_numbers_.end() || streams_.size() >= kAppStreamsMax ||
       context_.ports.events->room(protocol->second) == 0) {
-    transport_->reset(event.stream);
+    swarm_->reset(event.stream);
     return true;
   }
-  const uint64_t number = next_number_();
+  const uint64_t number = node_.next_number();
   Stream& stream = streams_[number];
   stream.id = event.stream;
   stream.connection = connection->second;
   stream.origin = protocol->second;
   stream.protocol = event.protocol;
   stream_numbers_[event.stream] = number;
-  Connection& carrier = connections_.at(connection->second);
-  ++carrier.streams;
+  count_stream(connection->second, 1);
   Event told;
   told.kind = EventKind::stream;
   told.origin = protocol->second;
@@ -80,7 +86,7 @@ bool AppHost::on_stream_opened(const net::StreamOpened& event) {
   told.connection = connection->second;
   told.stream = number;
   told.name = event.protocol;
-  told.peer = carrier.peer.to_string();
+  told.peer = connections_.at(connection->second).peer.to_string();
   context_.emit(std::move(told));
   return true;
 }
@@ -119,13 +125,13 @@ void AppHost::pump_writes(Stream& stream) {
     Write& write = stream.writes.front();
     const ByteView left = ByteView(write.data).subspan(write.taken);
     if (!left.empty()) {
-      const auto taken = transport_->write(stream.id, left);
+      const auto taken = swarm_->write(stream.id, left);
       if (!taken.ok() || *taken == 0) return;  // its end is told by an event
       write.taken += *taken;
       if (*taken < left.size()) continue;  // asked again, so that it tells when there is room
     }
     if (write.finish) {
-      transport_->finish(stream.id);
+      swarm_->finish(stream.id);
       stream.finished = true;
     }
     stream.unsent -= write.data.size();
@@ -164,7 +170,7 @@ void AppHost::pump_read(Stream& stream) {
   done.data.resize(stream.read->size_max);
   size_t size = 0;
   while (size < done.data.size()) {
-    const auto got = transport_->read(stream.id, ByteSpan(done.data).subspan(size));
+    const auto got = swarm_->read(stream.id, ByteSpan(done.data).subspan(size));
     if (!got.ok()) return;  // its end is told by an event
     size += got->size;
     done.finished = got->finished;
@@ -189,7 +195,7 @@ void AppHost::pump(uint64_t number) {
 void AppHost::reset(OpRef ref, Request& request) {
   Stream* stream = stream_of(ref, request.store);
   if (stream == nullptr) return;
-  transport_->reset(stream->id);
+  swarm_->reset(stream->id);
   close_stream(request.store, fail(Code::cancelled, "the stream was reset here"), false);
   context_.complete(ref, Status());
 }
@@ -208,9 +214,7 @@ void AppHost::close_stream(uint64_t number, const Error& why, bool tell) {
   const bool was_open = !stream.opening;
   streams_.erase(found);
   stream_numbers_.erase(stream.id);
-  if (const auto carrier = connections_.find(stream.connection); carrier != connections_.end()) {
-    --carrier->second.streams;
-  }
+  count_stream(stream.connection, -1);
   answer_all(stream, why);
   if (!tell || !was_open) return;
   Event told;

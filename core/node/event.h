@@ -25,6 +25,7 @@ enum class EventKind : uint32_t {
   connection = 12,     // what, host, connection, peer, address, incoming, status, detail
   stream = 13,         // host, connection, stream, name = protocol, peer
   stream_closed = 14,  // host, connection, stream, status, detail
+  refused = 15,        // what = reason, detail = its name, host, peer, address, name = protocol, incoming, count
 };
 
 inline constexpr uint32_t kAllOrigins = UINT32_MAX;

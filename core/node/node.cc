@@ -24,7 +24,7 @@ NodeImpl::NodeImpl(const NodePorts& ports, NodeConfig config, const Times& now)
     : context_(ports, now),
       config_(std::move(config)),
       view_(std::make_shared<View>()),
-      app_hosts_(context_, [this] { return ++last_handle_; }) {
+      app_hosts_({context_, *view_, [this] { return ++last_handle_; }, [this] { publish(); }}) {
   online_wanted_ = config_.online;
 }
 
@@ -133,7 +133,7 @@ uint64_t NodeImpl::step(const Times& now) {
   }
   host_deadline_ = app_hosts_.step();
   if (host_) {
-    host_deadline_ = std::min({host_deadline_, app_hosts_.own().step(), host_->step(now)});
+    host_deadline_ = std::min(host_deadline_, host_->step(now));
     if (drain_host()) host_deadline_ = now.mono_us;  // what they brought is for the next step
     const net::HostStats stats = host_->stats();
     if (publish_at_ == kNever && stats.bytes_received + stats.bytes_sent != published_bytes_) {
@@ -141,7 +141,6 @@ uint64_t NodeImpl::step(const Times& now) {
       publish_at_ = now.mono_us + kPublishUs;
     }
   }
-  if (app_hosts_.take_changed()) publish_due_ = true;
   if (publish_due_ || now.mono_us >= publish_at_) publish();
   // A worker may still be reading for a session or a watch that is gone; only then is nothing open any more.
   if (databases_closed_ && context_.jobs_running() == 0) {
@@ -230,7 +229,6 @@ void NodeImpl::publish() {
   state.peers = peer_rows();
   state.invites = invite_rows();
   state.hosts = app_hosts_.host_rows();
-  state.connections = app_hosts_.connection_rows();
   view_->publish(std::move(state));
 }
 

@@ -10,7 +10,7 @@
 #include "core/base/log.h"
 #include "core/base/time.h"
 #include "core/crypto/secret.h"
-#include "core/net/host.h"
+#include "core/net/swarm.h"
 #include "core/node/event.h"
 #include "core/node/request.h"
 #include "core/node/view.h"
@@ -20,12 +20,12 @@
 
 namespace sereus::node {
 
-// Makes hosts: QUIC over real sockets in the POSIX driver, stream-level links in the simulator.
+// Makes what swarms are made of: transports over real sockets in the POSIX driver, over simulated ones in the simulator.
 class HostFactory {
  public:
   virtual ~HostFactory() = default;
   // `device_seed` is the Ed25519 seed of the device key; the host copies what it needs. The host's sockets close with it.
-  virtual Result<std::unique_ptr<net::Host>> make_host(const SecretBytes<32>& device_seed) = 0;
+  virtual Result<net::SwarmParts> make_host(const SecretBytes<32>& device_seed) = 0;
 };
 
 // All outlive the node.

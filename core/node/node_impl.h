@@ -33,9 +33,8 @@ inline constexpr uint16_t kJoinVersion = 1;
 struct Peer {
   KnownPeer known;
   net::ConnectionId connection = 0;
-  uint64_t dialing = 0;     // the host's dial id, 0 when none is under way
-  size_t next_address = 0;  // round robin over known.addresses
-  uint64_t dial_at = 0;     // monotonic; not before
+  uint64_t dialing = 0;  // the host's dial id, 0 when none is under way
+  uint64_t dial_at = 0;  // monotonic; not before
   uint64_t dial_delay_us = kDialBackoffUsMin;
   uint64_t failures = 0;
   std::string problem;  // of the last failure
@@ -81,7 +80,6 @@ struct JoinOp {
   OpRef ref;
   Invite invite;
   uint64_t dial = 0;
-  size_t next_address = 0;
   net::ConnectionId connection = 0;
   net::StreamId stream = 0;
   bool asked = false;
@@ -211,13 +209,15 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   bool drain_host();  // true when something had happened
   void on_connected(const net::Connected& event);
   void on_disconnected(const net::Disconnected& event);
-  void on_dial_failed(const net::DialFailed& event);
+  void on_notice(const net::SwarmNotice& notice);
+  void on_reached(const net::Reached& notice);
+  void on_unreached(const net::Unreached& notice);
   void on_stream_opened(const net::StreamOpened& event);
   void on_stream_closed(const net::StreamClosed& event);
   void pump_stream(net::StreamId stream);
   void drop_stream(net::StreamId stream);
   void dial_due();
-  bool dial_peer(const DeviceKey& device, Peer& peer);
+  void dial_peer(const DeviceKey& device, Peer& peer);
   void dial_failed(const DeviceKey& device, Peer& peer, const Error& error);
   void disconnect_strangers();
   bool is_stranger(net::ConnectionId id, const Connection& connection) const;
@@ -229,7 +229,7 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   // node_join.cc
   void join(OpRef ref, Request& request);
   bool join_step(JoinOp& op);
-  void join_dial_next(JoinOp& op);
+  void join_dial(JoinOp& op);
   void join_ask(JoinOp& op);
   void join_connected(JoinOp& op, net::ConnectionId connection);
   void on_join_response(JoinOp& op, ByteView payload);
@@ -290,7 +290,7 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   std::set<std::pair<StoreId, DeviceKey>> introductions_;
 
   AppHosts app_hosts_;
-  std::unique_ptr<net::Host> host_;
+  std::unique_ptr<net::Swarm> host_;
   std::map<net::ConnectionId, Connection> connections_;
   std::map<net::StreamId, std::unique_ptr<Session>> sessions_;
   std::map<uint64_t, net::StreamId> session_streams_;  // by Session::id

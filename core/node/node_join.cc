@@ -44,21 +44,22 @@ void NodeImpl::join(OpRef ref, Request& request) {
   });
   const auto peer = peers_.find(op.invite.issuer);
   if (peer != peers_.end() && peer->second.connection != 0) return join_connected(op, peer->second.connection);
-  join_dial_next(op);
+  join_dial(op);
 }
 
-void NodeImpl::join_dial_next(JoinOp& op) {
-  while (op.next_address < op.invite.addresses.size()) {
-    const std::string& address = op.invite.addresses[op.next_address++];
-    const Result<uint64_t> dial = host_->dial(address, net::PeerId::from_device_key(op.invite.issuer));
-    if (dial.ok()) {
-      op.dial = *dial;
-      return;
-    }
-    op.problem = dial.error().detail;
+void NodeImpl::join_dial(JoinOp& op) {
+  op.deadline = 0;  // joins_step answers a failure: nothing is erased while somebody iterates
+  if (op.invite.addresses.empty()) {
+    op.problem = "the invite names no address; its issuer was offline when it was made";
+    return;
   }
-  op.deadline = 0;  // joins_step answers: nothing is erased while somebody iterates
-  if (op.problem.empty()) op.problem = "the invite names no address; its issuer was offline when it was made";
+  const Result<uint64_t> dial = host_->dial(net::PeerId::from_device_key(op.invite.issuer), op.invite.addresses);
+  if (!dial.ok()) {
+    op.problem = dial.error().detail;
+    return;
+  }
+  op.dial = *dial;
+  op.deadline = context_.now.mono_us + kJoinUs;
 }
 
 void NodeImpl::join_connected(JoinOp& op, net::ConnectionId connection) {

@@ -16,9 +16,14 @@ constexpr size_t kEarlyStreamsPerConnection = 16;  // streams that have not said
 
 Status NodeImpl::go_online() {
   if (host_) return {};
-  SEREUS_ASSIGN(host_, context_.ports.hosts->make_host(keystore_->device_seed()));
+  SEREUS_ASSIGN(net::SwarmParts parts, context_.ports.hosts->make_host(keystore_->device_seed()));
+  // When to try a peer again is the node's to say.
+  net::SwarmSettings settings = swarm_settings();
+  settings.dial.backoff_us = 0;
+  settings.dial.backoff_max_us = 0;
+  host_ = std::make_unique<net::Swarm>(std::move(parts), keystore_->device(), *context_.ports.random, settings);
   host_->set_clock_suspect(context_.clock_suspect);
-  app_hosts_.own().attach(*host_, keystore_->device(), {store::kSyncProtocol, kJoinProtocol});
+  app_hosts_.own().attach(*host_, {store::kSyncProtocol, kJoinProtocol});
   Status last = fail(Code::invalid, "there is no address to listen on");
   bool listening = config_.listen.empty();
   for (const std::string& address : config_.listen) {
@@ -70,6 +75,7 @@ Status NodeImpl::listen_on(const std::string& address) {
 
 void NodeImpl::go_offline(Code why) {
   app_hosts_.go_offline(why);
+  publish_due_ = true;
   if (!host_) return;
   app_hosts_.own().detach(why);
   host_->close(context_.now);
@@ -96,14 +102,11 @@ bool NodeImpl::drain_host() {
     const std::optional<net::HostEvent> event = host_->next_event();
     if (!event) break;
     happened = true;
-    if (app_hosts_.own().on_event(*event)) {
-      publish_due_ = true;
-    } else if (const auto* connected = std::get_if<net::Connected>(&*event)) {
+    if (app_hosts_.own().on_event(*event)) continue;
+    if (const auto* connected = std::get_if<net::Connected>(&*event)) {
       on_connected(*connected);
     } else if (const auto* disconnected = std::get_if<net::Disconnected>(&*event)) {
       on_disconnected(*disconnected);
-    } else if (const auto* failed = std::get_if<net::DialFailed>(&*event)) {
-      on_dial_failed(*failed);
     } else if (const auto* opened = std::get_if<net::StreamOpened>(&*event)) {
       on_stream_opened(*opened);
     } else if (const auto* readable = std::get_if<net::StreamReadable>(&*event)) {
@@ -114,7 +117,18 @@ bool NodeImpl::drain_host() {
       on_stream_closed(*closed);
     }
   }
+  while (host_) {
+    const std::optional<net::SwarmNotice> notice = host_->next_notice();
+    if (!notice) break;
+    happened = true;
+    if (!app_hosts_.own().on_notice(*notice)) on_notice(*notice);
+  }
   return happened;
+}
+
+void NodeImpl::on_notice(const net::SwarmNotice& notice) {
+  if (const auto* reached = std::get_if<net::Reached>(&notice)) on_reached(*reached);
+  if (const auto* unreached = std::get_if<net::Unreached>(&notice)) on_unreached(*unreached);
 }
 
 // ---- Connections --------------------------------------------------------------------------------------------------------
@@ -243,28 +257,17 @@ void NodeImpl::dial_due() {
   }
 }
 
-bool NodeImpl::dial_peer(const DeviceKey& device, Peer& peer) {
-  const std::string address = peer.known.addresses[peer.next_address % peer.known.addresses.size()];
-  const Result<uint64_t> dial = host_->dial(address, net::PeerId::from_device_key(device));
-  if (!dial.ok()) {
-    dial_failed(device, peer, dial.error());
-    return false;
-  }
+void NodeImpl::dial_peer(const DeviceKey& device, Peer& peer) {
+  const Result<uint64_t> dial = host_->dial(net::PeerId::from_device_key(device), peer.known.addresses);
+  if (!dial.ok()) return dial_failed(device, peer, dial.error());
   peer.dialing = *dial;
-  return true;
 }
 
-// The next address at once; after all of them, later and later.
+// Later and later.
 void NodeImpl::dial_failed(const DeviceKey& device, Peer& peer, const Error& error) {
   peer.dialing = 0;
   peer.problem = error.detail;
-  peer.next_address += 1;
   publish_due_ = true;
-  if (peer.next_address < peer.known.addresses.size()) {
-    peer.dial_at = context_.now.mono_us;
-    return;
-  }
-  peer.next_address = 0;
   peer.failures += 1;
   // Half of the delay is drawn, so that a whole network coming back does not dial in step.
   const uint64_t half = peer.dial_delay_us / 2;
@@ -273,16 +276,30 @@ void NodeImpl::dial_failed(const DeviceKey& device, Peer& peer, const Error& err
   context_.log(LogLevel::info, "peer " + brief(device.view()) + " cannot be reached: " + error.detail);
 }
 
-void NodeImpl::on_dial_failed(const net::DialFailed& event) {
+// A dial that was answered with a connection that there was, or that somebody else's dial made.
+void NodeImpl::on_reached(const net::Reached& notice) {
+  for (auto& [device, peer] : peers_) {
+    if (peer.dialing == notice.dial) peer.dialing = 0;
+  }
   for (auto& [ref, join] : joins_) {
-    if (join.dial != event.dial) continue;
+    if (join.dial != notice.dial) continue;
+    const auto peer = peers_.find(join.invite.issuer);
+    const bool kept = peer != peers_.end() && peer->second.connection != 0;
+    join_connected(join, kept ? peer->second.connection : notice.connection);
+    return;
+  }
+}
+
+void NodeImpl::on_unreached(const net::Unreached& notice) {
+  for (auto& [ref, join] : joins_) {
+    if (join.dial != notice.dial) continue;
     join.dial = 0;
-    join.problem = event.error.detail;
-    join_dial_next(join);
+    join.problem = notice.error.detail;
+    join.deadline = 0;
     return;
   }
   for (auto& [device, peer] : peers_) {
-    if (peer.dialing == event.dial) return dial_failed(device, peer, event.error);
+    if (peer.dialing == notice.dial) return dial_failed(device, peer, notice.error);
   }
 }
 

@@ -134,7 +134,6 @@ void NodeImpl::remember_address(const DeviceKey& device, const std::string& addr
   std::erase(addresses, address);
   addresses.insert(addresses.begin(), address);
   if (addresses.size() > kPeerAddressesMax) addresses.resize(kPeerAddressesMax);
-  peer.next_address = 0;
   save_peer(peer.known);
   publish_due_ = true;
 }

@@ -73,6 +73,7 @@ void NodeImpl::dispatch(OpRef ref, Request& request) {
         return context_.complete(ref, Status());
       }
       app_hosts_.go_online();
+      publish_due_ = true;
       return context_.complete(ref, keystore_ ? go_online() : Status());
     case RequestKind::suspend:
       return suspend(ref);

@@ -67,9 +67,9 @@ struct InviteRow {
 struct HostRow {
   uint64_t host = 0;
   std::string peer;
-  std::string addresses;  // with /p2p, one a line
-  std::string protocols;  // of the application, one a line
-  uint32_t connections = 0;
+  std::string addresses;     // with /p2p, one a line
+  std::string protocols;     // of the application, one a line
+  uint32_t connections = 0;  // counted when asked for
 };
 
 struct ConnectionRow {

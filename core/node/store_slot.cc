@@ -93,7 +93,8 @@ void StoreSlot::start_work() {
     start_release();
   } else if (maintenance_due_ && !closing_) {
     start_maintenance();
-  } else if (closing_ && verifying_ == 0) {
+  } else if (closing_ && verifying_ == 0 && reading_ == 0) {
+    // Jobs of the worker come back to this slot, which is gone once the store is closed.
     finish_close();
   }
 }
@@ -310,6 +311,7 @@ void StoreSlot::read_watch(Watch& watch) {
   const size_t room = context_.ports.events->room(watch.ref.origin);
   if (room == 0) return;
   watch.reading = true;
+  ++reading_;
   struct Read {
     std::optional<Result<std::vector<store::Change>>> changes;
     uint64_t scanned = 0;
@@ -323,7 +325,9 @@ void StoreSlot::read_watch(Watch& watch) {
         read->changes = reader->changes(sequence, prefix, limit, kWatchBytesPerRead, &read->scanned);
       },
       [this, ref = watch.ref, read, epoch = watch.epoch] {
+        --reading_;
         finish_watch_read(ref, *read->changes, read->scanned, epoch);
+        if (closing_) start_work();
       });
 }
 

@@ -123,7 +123,7 @@ class StoreSlot {
   // the writer queue. `then` runs afterwards.
   // Data stores close before their root store, whose authority they use.
   void close(bool drain, std::function<void()> then);
-  bool busy() const { return working_ || verifying_ > 0; }
+  bool busy() const { return working_ || verifying_ > 0 || reading_ > 0; }
 
  private:
   struct PendingWrite {
@@ -180,6 +180,7 @@ class StoreSlot {
   std::deque<PendingWrite> pending_;
   std::deque<std::shared_ptr<IngestBatch>> ingest_;
   size_t verifying_ = 0;
+  size_t reading_ = 0;  // jobs for watches, also for those that have ended since
   bool maintenance_due_ = false;
   bool working_ = false;      // a writer job of this store is under way
   bool ingest_turn_ = false;  // commits and ingests alternate, so that neither starves

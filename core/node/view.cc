@@ -27,6 +27,39 @@ void View::count_operations(uint32_t operations) {
   state_.info.operations = operations;
 }
 
+void View::show_connection(ConnectionRow row) {
+  const std::lock_guard lock(mutex_);
+  const uint64_t number = row.connection;
+  connections_[number] = std::move(row);
+}
+
+void View::count_streams(uint64_t connection, uint32_t streams) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = connections_.find(connection); found != connections_.end()) found->second.streams = streams;
+}
+
+void View::hide_connection(uint64_t connection) {
+  const std::lock_guard lock(mutex_);
+  connections_.erase(connection);
+}
+
+// Under the mutex.
+std::vector<HostRow> View::host_rows() const {
+  std::vector<HostRow> out = state_.hosts;
+  for (HostRow& row : out) {
+    for (const auto& [number, connection] : connections_) row.connections += connection.host == row.host ? 1 : 0;
+  }
+  return out;
+}
+
+// Under the mutex.
+std::vector<ConnectionRow> View::connection_rows() const {
+  std::vector<ConnectionRow> out;
+  out.reserve(connections_.size());
+  for (const auto& [number, row] : connections_) out.push_back(row);
+  return out;
+}
+
 std::shared_ptr<store::StoreReader> View::reader_of(uint64_t store) {
   const std::lock_guard lock(mutex_);
   const auto found = readers_.find(store);
@@ -47,9 +80,9 @@ Result<Rows> View::query(const Query& query) {
       case QueryKind::invites:
         return Rows(state_.invites);
       case QueryKind::hosts:
-        return Rows(state_.hosts);
+        return Rows(host_rows());
       case QueryKind::connections:
-        return Rows(state_.connections);
+        return Rows(connection_rows());
       case QueryKind::stores:
         stores = state_.stores;
         break;

@@ -25,15 +25,20 @@ class View {
     std::vector<PeerRow> peers;
     std::vector<InviteRow> invites;
     std::vector<HostRow> hosts;
-    std::vector<ConnectionRow> connections;
   };
   void publish(State state);
   // Null removes it, and waits for queries under way: afterwards nobody reads the store through this view.
   void set_reader(uint64_t store, std::shared_ptr<store::StoreReader> reader);
   void count_operations(uint32_t operations);
+  // Connections are shown as they change: there may be thousands.
+  void show_connection(ConnectionRow row);
+  void count_streams(uint64_t connection, uint32_t streams);
+  void hide_connection(uint64_t connection);
 
  private:
   std::shared_ptr<store::StoreReader> reader_of(uint64_t store);
+  std::vector<HostRow> host_rows() const;
+  std::vector<ConnectionRow> connection_rows() const;
   Result<Rows> query_store(const Query& query);
   Result<Rows> find_store(std::string_view text);
   void fill_stats(std::vector<StoreRow>& rows);
@@ -42,6 +47,7 @@ class View {
   std::mutex mutex_;        // the members below
   State state_;
   std::map<uint64_t, std::shared_ptr<store::StoreReader>> readers_;
+  std::map<uint64_t, ConnectionRow> connections_;
 };
 
 }  // namespace sereus::node

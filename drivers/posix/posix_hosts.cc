@@ -76,23 +76,36 @@ class PosixHost final : private SocketsOwner, public net::HostGroup {
 
 }  // namespace
 
-Result<std::unique_ptr<net::Host>> PosixHosts::make_host(const crypto::SecretBytes<32>& device_seed) {
-  const auto device = crypto::KeyPair::from_seed(device_seed);
-  auto sockets = std::make_unique<Sockets>(loop_, clock_);
-  SEREUS_ASSIGN(auto quic, net::QuicHost::create(device, sockets->datagrams, random_, logger_));
-  net::TcpSettings settings = tcp_settings_;
-  net::WebSocketSettings& websocket = settings.websocket;
-  if (!websocket.certificate && !(files_.chain_path.empty() && files_.key_path.empty())) {
-    sockets->certificate = std::make_unique<PosixCertificate>(files_.chain_path, files_.key_path, random_, logger_);
-    SEREUS_TRY(sockets->certificate->refresh());
-    websocket.certificate = sockets->certificate->certificate();
-  }
-  if (!websocket.trust) {
+// Certificate and trust from files, where the settings have none. Returns what watches the certificate's files, if anything.
+Result<std::unique_ptr<PosixCertificate>> PosixHosts::add_websocket_files(net::WebSocketSettings& settings) {
+  if (!settings.trust) {
     const auto read = [path = files_.authorities_path] { return read_whole_file(path, net::kWebTlsBundleMax); };
-    websocket.trust =
+    settings.trust =
         files_.verify_servers ? std::make_shared<net::TlsTrust>(read, random_) : net::TlsTrust::in_everyone(random_);
   }
-  SEREUS_ASSIGN(auto tcp, net::TcpHost::create(device, random_, logger_, settings));
+  std::unique_ptr<PosixCertificate> out;
+  if (settings.certificate || (files_.chain_path.empty() && files_.key_path.empty())) return out;
+  out = std::make_unique<PosixCertificate>(files_.chain_path, files_.key_path, random_, logger_);
+  SEREUS_TRY(out->refresh());
+  settings.certificate = out->certificate();
+  return out;
+}
+
+Result<net::SwarmParts> PosixHosts::make_host(const crypto::SecretBytes<32>& device_seed) {
+  const auto device = crypto::KeyPair::from_seed(device_seed);
+  net::SwarmParts parts;
+  parts.limits = std::make_unique<net::ResourceLimits>();
+  parts.bandwidth = std::make_unique<net::Bandwidth>();
+  auto sockets = std::make_unique<Sockets>(loop_, clock_);
+  net::QuicSettings quic_settings;
+  quic_settings.gate = parts.limits.get();
+  quic_settings.bandwidth = parts.bandwidth.get();
+  net::TcpSettings tcp_settings = tcp_settings_;
+  tcp_settings.gate = parts.limits.get();
+  tcp_settings.bandwidth = parts.bandwidth.get();
+  SEREUS_ASSIGN(sockets->certificate, add_websocket_files(tcp_settings.websocket));
+  SEREUS_ASSIGN(auto quic, net::QuicHost::create(device, sockets->datagrams, random_, logger_, quic_settings));
+  SEREUS_ASSIGN(auto tcp, net::TcpHost::create(device, random_, logger_, tcp_settings));
   sockets->quic = quic.get();
   sockets->tcp = tcp.get();
   sockets->links = std::make_unique<PosixLinks>(loop_, *tcp);
@@ -101,7 +114,8 @@ Result<std::unique_ptr<net::Host>> PosixHosts::make_host(const crypto::SecretByt
   std::vector<std::unique_ptr<net::Host>> members;
   members.push_back(std::move(quic));
   members.push_back(std::move(tcp));
-  return std::unique_ptr<net::Host>(std::make_unique<PosixHost>(std::move(sockets), std::move(members)));
+  parts.host = std::make_unique<PosixHost>(std::move(sockets), std::move(members));
+  return parts;
 }
 
 }  // namespace sereus::posix

@@ -16,7 +16,7 @@ async def main() -> None:
         client = await node.create_host()
         connection = await client.dial(await server.addresses())
         async with await connection.open_stream("/shout/1.0.0") as stream:
-            await stream.write("hello")
+            await stream.write("hello from here")
             await stream.finish()
             print((await stream.read_all()).decode())
 

@@ -142,6 +142,16 @@ static void check_events(void) {
   AT(sereus_stream_closed, status, 32);
   AT(sereus_stream_closed, detail, 40);
 
+  SIZE(sereus_refused, 64);
+  AT(sereus_refused, reason, 8);
+  AT(sereus_refused, incoming, 12);
+  AT(sereus_refused, host, 16);
+  AT(sereus_refused, reason_name, 24);
+  AT(sereus_refused, peer, 32);
+  AT(sereus_refused, address, 40);
+  AT(sereus_refused, protocol, 48);
+  AT(sereus_refused, count, 56);
+
   SIZE(sereus_host_config, 40);
   AT(sereus_host_config, seed, 8);
   AT(sereus_host_config, listen, 24);

@@ -58,7 +58,8 @@ class Peer {
     crypto::SecretBytes<32> seed;
     random_.fill(seed.span());
     device_ = std::make_unique<crypto::KeyPair>(crypto::KeyPair::from_seed(seed));
-    SEREUS_ASSIGN(host_, hosts_.make_host(seed));
+    SEREUS_ASSIGN(parts_, hosts_.make_host(seed));
+    host_ = parts_.host.get();
     services_ = std::make_unique<HostServices>(*host_, *device_, random_, ServicesSettings{"ipfs/0.1.0", "interop/1"});
     services_->set_protocols({std::string(kEcho)});
     return {};
@@ -227,7 +228,8 @@ class Peer {
   posix::PosixRandom random_;
   posix::PosixHosts hosts_;
   std::unique_ptr<crypto::KeyPair> device_;
-  std::unique_ptr<Host> host_;
+  SwarmParts parts_;
+  Host* host_ = nullptr;
   std::unique_ptr<HostServices> services_;
   std::map<StreamId, Bytes> echoes_;
   ConnectionId connection_ = 0;

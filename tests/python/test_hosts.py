@@ -158,7 +158,8 @@ def test_resets_and_events() -> None:
                 await accepted.read_all()
             await connection.close()
             async for event in events:
-                if isinstance(event, sereus.ConnectionEvent) and event.what == sereus.ConnectionChange.DISCONNECTED:
+                gone = isinstance(event, sereus.ConnectionEvent) and event.what == sereus.ConnectionChange.DISCONNECTED
+                if gone and event.host == server.id:
                     break
             assert not await server.connections()
 

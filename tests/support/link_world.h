@@ -46,6 +46,7 @@ class LinkWorld {
     std::deque<net::HostEvent> events;
     uint64_t wake_us = 0;
     bool frozen = false;  // does not step
+    bool drained = true;  // its application takes events
   };
 
   explicit LinkWorld(uint64_t seed) : seed_(seed), random_(seed) {}
@@ -69,7 +70,9 @@ class LinkWorld {
   void step(Node& node) {
     if (node.frozen) return;
     node.wake_us = node.host->step(now());
-    while (auto event = node.host->next_event()) {
+    while (node.drained) {
+      auto event = node.host->next_event();
+      if (!event) break;
       if (on_event) on_event(node, *event);
       node.events.push_back(std::move(*event));
     }

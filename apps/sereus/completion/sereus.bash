@@ -20,7 +20,7 @@ _sereus() {
       continue
     fi
     case $word in
-      --backup-passphrase-file|--confirm|--data|--expires|--file|--limit|--listen|--log-level|--name|--new-passphrase-file|--output|--passphrase-file|--prefix|--resume|--role|--size|--start|--store|--timeout|--uses|-f|-o) skip=$word ;;
+      --backup-passphrase-file|--bytes|--confirm|--count|--data|--down|--expires|--file|--interval|--limit|--listen|--log-level|--name|--new-passphrase-file|--output|--passphrase-file|--prefix|--resume|--role|--size|--start|--store|--streams|--timeout|--up|--uses|-f|-n|-o) skip=$word ;;
       -*) ;;
       *) if [[ -z $command ]]; then command=$word; else positional=$((positional + 1)); fi ;;
     esac
@@ -46,11 +46,17 @@ _sereus() {
     --uses) :; return ;;
     --expires) :; return ;;
     --listen) :; return ;;
+    --count|-n) :; return ;;
+    --interval) :; return ;;
+    --bytes) :; return ;;
+    --streams) :; return ;;
+    --up) :; return ;;
+    --down) :; return ;;
   esac
   case $command in
     '')
       if [[ $cur == -* ]]; then _sereus_offer "--help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
-      else _sereus_offer "init backup restore passphrase erase create-store list-stores use delete-store drop-store verify put get delete list heads watch fill import export invite invites revoke-invite join peers remove add-address sync up status version doctor bundle shell completion"; fi ;;
+      else _sereus_offer "init backup restore passphrase erase create-store list-stores use delete-store drop-store verify put get delete list heads watch fill import export invite invites revoke-invite join peers remove add-address sync up status version doctor bundle listen ping identify echo perf shell completion"; fi ;;
     init)
       if [[ $cur == -* ]]; then _sereus_offer "--help --name --no-passphrase --light-kdf --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
       fi ;;
@@ -169,6 +175,21 @@ _sereus() {
     bundle)
       if [[ $cur == -* ]]; then _sereus_offer "--help --force --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
       elif ((positional == 0)); then _sereus_offer_files -f
+      fi ;;
+    listen)
+      if [[ $cur == -* ]]; then _sereus_offer "--help --listen --echo --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
+      fi ;;
+    ping)
+      if [[ $cur == -* ]]; then _sereus_offer "--help --count --interval --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
+      fi ;;
+    identify)
+      if [[ $cur == -* ]]; then _sereus_offer "--help --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
+      fi ;;
+    echo)
+      if [[ $cur == -* ]]; then _sereus_offer "--help --bytes --streams --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
+      fi ;;
+    perf)
+      if [[ $cur == -* ]]; then _sereus_offer "--help --up --down --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
       fi ;;
     shell)
       if [[ $cur == -* ]]; then _sereus_offer "--help --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"

@@ -7,15 +7,12 @@ import builtins
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from . import _core as c
 from . import _types as t
 from ._aio_pump import Pump, Reader
 from ._errors import NotFound, SereusError
-
-if TYPE_CHECKING:
-    Handler = Callable[["Stream"], Awaitable[None]]
 
 
 class Stream:
@@ -176,7 +173,7 @@ class Host:
             raise
         return Incoming(pump, state)
 
-    async def serve(self, protocol: str, handler: Handler) -> Incoming:
+    async def serve(self, protocol: str, handler: Callable[[Stream], Awaitable[None]]) -> Incoming:
         """Runs `handler(stream)` as a task for every stream that a peer opens, and finishes the stream after it.
 
         An exception of the handler resets its stream and is logged. Ending the result (`aclose()`) ends the serving.

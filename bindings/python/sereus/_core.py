@@ -26,7 +26,7 @@ Done = tuple[Any, ...]
 """(kind, operation, status, detail, store, data, count, count sent, host, connection, stream, finished)"""
 
 DONE, CLOSED, DROPPED, LISTENING, PEER, STORE, CHANGE, RESET, PROGRESS, CLOCK, FORK = range(1, 12)
-CONNECTION, STREAM, STREAM_CLOSED = range(12, 15)
+CONNECTION, STREAM, STREAM_CLOSED, REFUSED = range(12, 16)
 
 CANCELLED = -7
 CLOSED_STATUS = -6
@@ -303,6 +303,7 @@ _EVENTS: dict[int, Callable[[tuple[Any, ...]], t.NodeEvent]] = {
     FORK: lambda e: t.ForkFound(*e[2:]),
     CONNECTION: lambda e: t.ConnectionEvent(known(t.ConnectionChange, e[2]), *e[3:]),
     STREAM_CLOSED: lambda e: t.StreamClosed(*e[2:]),
+    REFUSED: lambda e: t.Refused(known(t.RefusalReason, e[2]), *e[3:]),
 }
 
 

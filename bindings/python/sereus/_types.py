@@ -56,6 +56,22 @@ class ConnectionChange(enum.IntEnum):
     IDENTIFIED = 3
 
 
+class RefusalReason(enum.IntEnum):
+    """Which limit of a host was reached."""
+
+    CONNECTIONS_TOTAL = 1
+    CONNECTIONS_PEER = 2
+    HALF_OPEN = 3
+    HANDSHAKE_RATE = 4
+    HANDSHAKE_ADDRESS = 5
+    STREAMS_TOTAL = 6
+    STREAMS_PEER = 7
+    STREAMS_PROTOCOL = 8
+    STREAMS_PROTOCOL_PEER = 9
+    MEMORY_TOTAL = 10
+    MEMORY_PEER = 11
+
+
 # ---- Results
 
 
@@ -328,6 +344,20 @@ class StreamClosed:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A limit of a host was reached, `count` times since it was last told. `peer` is "" when it was not proved yet."""
+
+    reason: RefusalReason | int
+    incoming: bool
+    host: int
+    reason_name: str
+    peer: str
+    address: str
+    protocol: str
+    count: int
+
+
 NodeEvent = (
     Dropped
     | Listening
@@ -338,5 +368,6 @@ NodeEvent = (
     | ForkFound
     | ConnectionEvent
     | StreamClosed
+    | Refused
 )
 """What Node.events() yields. Newer libraries may add kinds."""

@@ -225,6 +225,12 @@ py::object to_tuple(const sereus_event* event) {
         return py::make_tuple(kind, op, e->host, e->connection, e->stream, to_text(e->detail));
       }
       break;
+    case SEREUS_EVENT_REFUSED:
+      if (const auto* e = sereus_event_refused(event)) {
+        return py::make_tuple(kind, op, e->reason, e->incoming != 0, e->host, to_text(e->reason_name),
+                              to_text(e->peer), to_text(e->address), to_text(e->protocol), e->count);
+      }
+      break;
     default:
       break;
   }

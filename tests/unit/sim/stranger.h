@@ -33,7 +33,7 @@ struct JoinAnswer {
 class Stranger {
  public:
   Stranger(World& world, uint64_t number)
-      : keys(1000 + number), world_(world), host_(world.network.make_host(100 + number, peer(), [] {})) {
+      : keys(1000 + number), world_(world), host_(world.network.stream.make_host(100 + number, peer(), [] {})) {
     host_->set_protocols({"/sereus/sync/1.0.0", "/sereus/join/1.0.0"});
   }
 

@@ -1,0 +1,58 @@
+// The networks of a simulated run: one of streams, which is cheap, and those of datagrams and of links that the real hosts
+// stand on. Which of them a machine's node is on is its transport.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "core/crypto/sign.h"
+#include "core/net/host.h"
+#include "sim/datagram_network.h"
+#include "sim/link_network.h"
+#include "sim/stream_network.h"
+#include "sim/topology.h"
+
+namespace sereus::sim {
+
+enum class Transport : uint8_t {
+  stream,  // StreamHost: connections and streams without packets
+  quic,    // QuicHost and TcpHost, listening for QUIC
+  tcp,     // QuicHost and TcpHost, listening for TCP
+  both,    // QuicHost and TcpHost, listening for both
+};
+std::string_view name_of(Transport transport);
+std::optional<Transport> transport_of(std::string_view name);
+
+class Networks {
+ public:
+  Networks(Scheduler& scheduler, SimRandom random)
+      : stream(scheduler, random.fork("stream")),
+        datagrams(scheduler, topology, random.fork("datagrams")),
+        links(scheduler, topology, random.fork("links")) {}
+
+  // Cuts are those of all networks.
+  void cut(size_t a, size_t b, bool cut);
+  void heal_all();
+
+  // The real hosts of a machine as one. `clock` gives the machine's times, `wake` is called when a host has something for
+  // its node, or to do. The ports outlive the host.
+  struct HostPorts {
+    size_t machine = 0;
+    Random* random = nullptr;
+    std::function<Times()> clock;
+    std::function<void()> wake;
+  };
+  Result<std::unique_ptr<net::Host>> make_host(const HostPorts& ports, const KeyPair& device);
+  // What a node listens on with this transport: addresses without an IP of their own.
+  static std::vector<std::string> listen_addresses(Transport transport, bool v4, bool v6);
+
+  uint64_t trace() const { return datagrams.trace() * 31 + links.trace(); }
+
+  Topology topology;
+  StreamNetwork stream;
+  DatagramNetwork datagrams;
+  LinkNetwork links;
+};
+
+}  // namespace sereus::sim
