@@ -80,7 +80,7 @@ void Networks::heal_all() {
 }
 
 std::vector<std::string> Networks::listen_addresses(Transport transport, bool v4, bool v6) {
-  if (transport == Transport::stream) return {"any"};
+  if (transport == Transport::stream) return {"/ip4/0.0.0.0/udp/4001/quic-v1"};
   std::vector<std::string> out;
   const auto add = [&](const std::string& rest) {
     if (v4) out.push_back("/ip4/0.0.0.0/" + rest);

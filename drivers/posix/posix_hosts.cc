@@ -96,6 +96,7 @@ Result<net::SwarmParts> PosixHosts::make_host(const crypto::SecretBytes<32>& dev
   net::SwarmParts parts;
   parts.limits = std::make_unique<net::ResourceLimits>();
   parts.bandwidth = std::make_unique<net::Bandwidth>();
+  parts.resolver = &resolver_;
   auto sockets = std::make_unique<Sockets>(loop_, clock_);
   net::QuicSettings quic_settings;
   quic_settings.gate = parts.limits.get();

@@ -12,6 +12,7 @@
 #include "core/ports/random.h"
 #include "drivers/posix/posix_certificate.h"
 #include "drivers/posix/posix_loop.h"
+#include "drivers/posix/posix_resolver.h"
 #include "drivers/posix/posix_times.h"
 
 namespace sereus::posix {
@@ -30,9 +31,9 @@ struct SecureWebSocketFiles {
 
 class PosixHosts : public node::HostFactory {
  public:
-  // All outlive the hosts. `logger` may be null. `clock` is the one that the hosts are stepped with.
+  // All outlive the hosts, as this does. `logger` may be null. `clock` is the one that the hosts are stepped with.
   PosixHosts(PosixLoop& loop, Random& random, Logger* logger, std::function<Times()> clock = now)
-      : loop_(loop), random_(random), logger_(logger), clock_(std::move(clock)) {}
+      : loop_(loop), random_(random), logger_(logger), clock_(std::move(clock)), resolver_([&loop] { loop.wake(); }) {}
   // For hosts made from then on.
   // websocket.certificate and .trust, where they are null, are made from files.
   void set_tcp_settings(net::TcpSettings settings) { tcp_settings_ = std::move(settings); }
@@ -49,6 +50,7 @@ class PosixHosts : public node::HostFactory {
   std::function<Times()> clock_;
   net::TcpSettings tcp_settings_;
   SecureWebSocketFiles files_;
+  PosixResolver resolver_;
 };
 
 }  // namespace sereus::posix

@@ -61,8 +61,10 @@ class SecureWebSocketTest : public testing::Test {
     crypto::SecretBytes<32> seed;
     random.fill(seed.span());
     SEREUS_ASSIGN(auto parts, factory.make_host(seed));
-    hosts.push_back(std::move(parts));
-    return hosts.back().host.get();
+    limits.push_back(std::move(parts.limits));
+    bandwidths.push_back(std::move(parts.bandwidth));
+    hosts.push_back(std::move(parts.host));
+    return hosts.back().get();
   }
   // Until a host tells of an event of type T.
   template <typename T>
@@ -72,9 +74,9 @@ class SecureWebSocketTest : public testing::Test {
       uint64_t next = now().mono_us + 100'000;
       std::optional<T> found;
       for (const auto& one : hosts) {
-        next = std::min(next, one.host->step(now()));
-        while (auto event = one.host->next_event()) {
-          if (const T* wanted = std::get_if<T>(&*event); wanted != nullptr && one.host.get() == host) found = *wanted;
+        next = std::min(next, one->step(now()));
+        while (auto event = one->next_event()) {
+          if (const T* wanted = std::get_if<T>(&*event); wanted != nullptr && one.get() == host) found = *wanted;
         }
       }
       if (found) return found;
@@ -88,7 +90,10 @@ class SecureWebSocketTest : public testing::Test {
   Lines log;
   std::unique_ptr<PosixLoop> loop;
   test::WebAuthority authority{random};
-  std::vector<net::SwarmParts> hosts;
+  // What the hosts ask, and so outlives them.
+  std::vector<std::unique_ptr<net::ResourceLimits>> limits;
+  std::vector<std::unique_ptr<net::Bandwidth>> bandwidths;
+  std::vector<std::unique_ptr<net::Host>> hosts;
   const IpEndpoint v4 = IpEndpoint::loopback_v4(0);
   const IpEndpoint v6 = *parse_ip("::1", 0);
 };
