@@ -76,6 +76,21 @@ class PosixHost final : private SocketsOwner, public net::HostGroup {
 
 }  // namespace
 
+// Certificate and trust from files, where the settings have none. Returns what watches the certificate's files, if anything.
+Result<std::unique_ptr<PosixCertificate>> PosixHosts::add_websocket_files(net::WebSocketSettings& settings) {
+  if (!settings.trust) {
+    const auto read = [path = files_.authorities_path] { return read_whole_file(path, net::kWebTlsBundleMax); };
+    settings.trust =
+        files_.verify_servers ? std::make_shared<net::TlsTrust>(read, random_) : net::TlsTrust::in_everyone(random_);
+  }
+  std::unique_ptr<PosixCertificate> out;
+  if (settings.certificate || (files_.chain_path.empty() && files_.key_path.empty())) return out;
+  out = std::make_unique<PosixCertificate>(files_.chain_path, files_.key_path, random_, logger_);
+  SEREUS_TRY(out->refresh());
+  settings.certificate = out->certificate();
+  return out;
+}
+
 Result<net::SwarmParts> PosixHosts::make_host(const crypto::SecretBytes<32>& device_seed) {
   const auto device = crypto::KeyPair::from_seed(device_seed);
   net::SwarmParts parts;
@@ -86,22 +101,12 @@ Result<net::SwarmParts> PosixHosts::make_host(const crypto::SecretBytes<32>& dev
   net::QuicSettings quic_settings;
   quic_settings.gate = parts.limits.get();
   quic_settings.bandwidth = parts.bandwidth.get();
+  net::TcpSettings tcp_settings = tcp_settings_;
+  tcp_settings.gate = parts.limits.get();
+  tcp_settings.bandwidth = parts.bandwidth.get();
+  SEREUS_ASSIGN(sockets->certificate, add_websocket_files(tcp_settings.websocket));
   SEREUS_ASSIGN(auto quic, net::QuicHost::create(device, sockets->datagrams, random_, logger_, quic_settings));
-  net::TcpSettings settings = tcp_settings_;
-  settings.gate = parts.limits.get();
-  settings.bandwidth = parts.bandwidth.get();
-  net::WebSocketSettings& websocket = settings.websocket;
-  if (!websocket.certificate && !(files_.chain_path.empty() && files_.key_path.empty())) {
-    sockets->certificate = std::make_unique<PosixCertificate>(files_.chain_path, files_.key_path, random_, logger_);
-    SEREUS_TRY(sockets->certificate->refresh());
-    websocket.certificate = sockets->certificate->certificate();
-  }
-  if (!websocket.trust) {
-    const auto read = [path = files_.authorities_path] { return read_whole_file(path, net::kWebTlsBundleMax); };
-    websocket.trust =
-        files_.verify_servers ? std::make_shared<net::TlsTrust>(read, random_) : net::TlsTrust::in_everyone(random_);
-  }
-  SEREUS_ASSIGN(auto tcp, net::TcpHost::create(device, random_, logger_, settings));
+  SEREUS_ASSIGN(auto tcp, net::TcpHost::create(device, random_, logger_, tcp_settings));
   sockets->quic = quic.get();
   sockets->tcp = tcp.get();
   sockets->links = std::make_unique<PosixLinks>(loop_, *tcp);

@@ -42,6 +42,8 @@ class PosixHosts : public node::HostFactory {
   Result<net::SwarmParts> make_host(const crypto::SecretBytes<32>& device_seed) override;
 
  private:
+  Result<std::unique_ptr<PosixCertificate>> add_websocket_files(net::WebSocketSettings& settings);
+
   PosixLoop& loop_;
   Random& random_;
   Logger* logger_;
