@@ -71,10 +71,20 @@ Side::Side(const SideSettings& settings) : loop_(must(posix::PosixLoop::make()))
 void Side::turn(uint64_t latest_us) {
   loop_->wait(std::min(deadline_, latest_us));
   const Times now = posix::now();
-  swarm_->step(now);
-  while (auto event = swarm_->next_event()) on_event(*event);
-  while (auto notice = swarm_->next_notice()) on_notice(*notice);
-  deadline_ = swarm_->step(now);
+  // What is done about an event may make the next one, which nothing but a step tells of.
+  bool happened = true;
+  while (happened) {
+    deadline_ = swarm_->step(now);
+    happened = false;
+    for (auto event = swarm_->next_event(); event; event = swarm_->next_event()) {
+      happened = true;
+      on_event(*event);
+    }
+    for (auto notice = swarm_->next_notice(); notice; notice = swarm_->next_notice()) {
+      happened = true;
+      on_notice(*notice);
+    }
+  }
 }
 
 // ---- Server ---------------------------------------------------------------------------------------------------------
@@ -131,6 +141,7 @@ Client::Client(const SideSettings& settings) : Side(settings), chunk_(kChunk, 7)
 
 void Client::connect(const Side& server) {
   must(host().dial(server.address(), server.peer()));
+  hurry();
   while (connection_ == 0) turn();
 }
 
@@ -138,6 +149,7 @@ void Client::open(const char* protocol) {
   opened_ = finished_ = false;
   received_ = 0;
   stream_ = must(host().open_stream(connection_, protocol));
+  hurry();
   while (!opened_) turn();
 }
 
@@ -147,6 +159,7 @@ double Client::up(const Server& server, uint64_t bytes) {
   const double from = now_s();
   left_ = bytes;
   send();
+  hurry();
   while (!server.stream_ended()) turn();
   return now_s() - from;
 }
@@ -156,6 +169,7 @@ double Client::down(uint64_t bytes) {
   const double from = now_s();
   open(kDown);
   host().finish(stream_);
+  hurry();
   while (!finished_) turn();
   if (received_ != bytes) die(fail(Code::internal, "the stream ended early"));
   return now_s() - from;
@@ -168,7 +182,7 @@ std::vector<double> Client::pings(uint64_t count) {
     ponged_ = false;
     const double from = now_s();
     must(host().ping(connection_));
-    host().step(posix::now());
+    hurry();
     while (!ponged_) turn();
     out.push_back((now_s() - from) * kMicros);
   }
@@ -213,6 +227,7 @@ void Dialer::run(uint64_t count, size_t at_once, bool keep) {
   wanted_ = count;
   dialed_ = connected_ = 0;
   while (dialed_ < std::min<uint64_t>(at_once, count)) dial();
+  hurry();
   while (connected_ < wanted_) turn();
 }
 

@@ -42,6 +42,8 @@ class Side {
   void turn(uint64_t latest_us = kNever);
 
  protected:
+  // After calls of the host from outside turn(): the next one does not wait.
+  void hurry() { deadline_ = 0; }
   virtual void on_event(const net::HostEvent& event) = 0;
   virtual void on_notice(const net::SwarmNotice& /*notice*/) {}
 
