@@ -101,7 +101,7 @@ int main(int argc, char** argv) {
   app.footer(
       "Parts of store: grouped, transactions, synced, chain, every, reopen, reads.\n"
       "Parts of quic: stream, handshakes, catch-up.\n"
-      "Parts of net: stream, ping, handshake, idle.");
+      "Parts of net: QUIC, TCP+TLS, TCP+Noise, WS+Noise, WSS+Noise, each with stream, ping, handshake; idle.");
   CLI11_PARSE(app, argc, argv);
 
   if (names.empty()) names = known;

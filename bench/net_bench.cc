@@ -1,5 +1,5 @@
 // `sereus-bench net`: every transport over real sockets on the loopback interface, beside js-libp2p and bare sockets. Parts, for
-// --only: stream, ping, handshake, idle.
+// --only: stream, ping and handshake, each behind the name of a transport ("TCP+Noise stream"), and idle.
 
 #include <wolfssl/options.h>
 
@@ -124,15 +124,23 @@ struct Others {
   std::map<std::string, JsFigures> js;
 };
 
+bool wanted(const Options& options, const Transport& transport, const char* part) {
+  return options.wanted(std::string(transport.name) + " " + part);
+}
+bool wanted_of_any(const Options& options, const char* part) {
+  return std::any_of(kTransports.begin(), kTransports.end(),
+                     [&](const Transport& transport) { return wanted(options, transport, part); });
+}
+
 Others measure_others(const Options& options) {
   Others out;
-  if (options.wanted("stream")) {
+  if (wanted_of_any(options, "stream")) {
     out.udp = raw_udp(net::kQuicSegmentMax, options.bytes, UdpCalls::segmented) / kMiB;
     out.tcp = raw_tcp(options.bytes) / kMiB;
     out.tls = raw_tls(options.bytes) / kMiB;
   }
   const uint64_t pings = scaled(options, kPingShare, 64, kPingsMax);
-  if (options.wanted("ping")) out.ping = percentile(raw_pings(pings), 0.5);
+  if (wanted_of_any(options, "ping")) out.ping = percentile(raw_pings(pings), 0.5);
   // Without a wait: what it would warm up are processes of its own, which end.
   if (!options.warm_up) out.js = run_js(options.js, std::min(options.bytes, kJsBytesMax), pings);
   return out;
@@ -164,11 +172,11 @@ void measure(const Transport& transport, const Options& options, const Others& o
   Client client(ends.client);
   const Server server(ends.server, &client, options.bytes);
   client.connect(server);
-  if (options.wanted("stream")) {
+  if (wanted(options, transport, "stream")) {
     add_stream(transport, true, megabytes / client.up(server, options.bytes), others, js, report);
     add_stream(transport, false, megabytes / client.down(options.bytes), others, js, report);
   }
-  if (options.wanted("ping")) {
+  if (wanted(options, transport, "ping")) {
     const auto pings = client.pings(scaled(options, kPingShare, 64, kPingsMax));
     std::vector<Limit> limits{{"raw TCP, 32 bytes there and back", others.ping}};
     if (js != nullptr) limits.push_back({"js-libp2p on both ends", js->ping_ms * 1000});
@@ -333,12 +341,17 @@ void idle(const Options& options, Report& report) {
 
 void run(const Options& options, Report& report) {
   if (options.wanted("idle")) idle(options, report);  // first: the server begins as a copy of this process
-  if (options.wanted("stream") || options.wanted("ping")) {
+  if (wanted_of_any(options, "stream") || wanted_of_any(options, "ping")) {
     const Others others = measure_others(options);
-    for (const Transport& transport : kTransports) measure(transport, options, others, report);
+    for (const Transport& transport : kTransports) {
+      if (wanted(options, transport, "stream") || wanted(options, transport, "ping")) {
+        measure(transport, options, others, report);
+      }
+    }
   }
-  if (!options.wanted("handshake")) return;
-  for (const Transport& transport : kTransports) handshake(transport, options, report);
+  for (const Transport& transport : kTransports) {
+    if (wanted(options, transport, "handshake")) handshake(transport, options, report);
+  }
 }
 
 const Registration kNet("net", run, kStreamBytes);
