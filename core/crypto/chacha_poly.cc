@@ -17,9 +17,11 @@ static_assert(kChaChaPolyTagSize == CHACHA20_POLY1305_AEAD_AUTHTAG_SIZE);
 void chacha_poly_seal(const ChaChaPolyKey& key, const ChaChaPolyNonce& nonce, ByteView associated, ByteView plaintext,
                       ByteSpan out) {
   SEREUS_ASSERT(out.size() == plaintext.size() + kChaChaPolyTagSize);
+  const uint8_t none = 0;  // it wants a place even for an empty plaintext
+  const uint8_t* const from = plaintext.empty() ? &none : plaintext.data();
   // It fails for bad arguments and nothing else.
   const int sealed = wc_ChaCha20Poly1305_Encrypt(
-      key.data(), nonce.data(), associated.data(), static_cast<word32>(associated.size()), plaintext.data(),
+      key.data(), nonce.data(), associated.data(), static_cast<word32>(associated.size()), from,
       static_cast<word32>(plaintext.size()), out.data(), out.data() + plaintext.size());
   SEREUS_ASSERT(sealed == 0);
 }
@@ -28,7 +30,7 @@ bool chacha_poly_open(const ChaChaPolyKey& key, const ChaChaPolyNonce& nonce, By
                       ByteSpan out) {
   if (sealed.size() < kChaChaPolyTagSize) return false;
   SEREUS_ASSERT(out.size() == sealed.size() - kChaChaPolyTagSize);
-  uint8_t none = 0;  // it wants a place even for an empty plaintext
+  uint8_t none = 0;  // as above
   uint8_t* const to = out.empty() ? &none : out.data();
   return wc_ChaCha20Poly1305_Decrypt(key.data(), nonce.data(), associated.data(),
                                      static_cast<word32>(associated.size()), sealed.data(),
