@@ -10,7 +10,11 @@ from collections.abc import Iterator
 import pytest
 from conftest import BINARY, PATIENCE_S, clean_environment, sereus
 
-TRANSPORTS = {"quic": "/ip4/127.0.0.1/udp/0/quic-v1", "tcp": "/ip4/127.0.0.1/tcp/0"}
+TRANSPORTS = {
+    "quic": "/ip4/127.0.0.1/udp/0/quic-v1",
+    "tcp": "/ip4/127.0.0.1/tcp/0",
+    "ws": "/ip4/127.0.0.1/tcp/0/ws",
+}
 STRANGER = "12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5"
 
 
