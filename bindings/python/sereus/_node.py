@@ -243,7 +243,8 @@ class Node:
     control_socket: a path to serve connect() on, or True for the one in the data folder.
     offline: no sockets until set_online(). fsync_each: a disk flush for every write. verify_each: check every received
     signature. kdf_interactive: passphrases are derived with 64 MiB instead of 256 MiB, for phones and tests.
-    host: settings of the node's own host. log_level: of the logging module; lines go to the logger "sereus" whenever somebody waits for the node.
+    host: settings of the node's own host.
+    log_level: of the logging module; lines go to the logger "sereus" whenever somebody waits for the node.
 
     Raises Busy (another process holds the folder), WrongPassphrase, Corrupt, TooNew, NotFound, IoFailure.
     Methods with `timeout` wait so many seconds (None: as long as it takes), then cancel and raise Timeout.
