@@ -2,6 +2,7 @@
 #include <cstddef>
 
 #include "core/capi/c_call.h"
+#include "core/capi/host_settings.h"
 #include "core/crypto/secret.h"
 
 using namespace sereus;
@@ -47,6 +48,13 @@ Code copy_lines(const char* const* lines, size_t count, Bytes* to) {
   return Code::ok;
 }
 
+Code copy_settings(const sereus_host_settings* from, Bytes* to) {
+  const Result<node::HostSettings> settings = copy_host_settings(from);
+  if (!settings.ok()) return settings.code();
+  *to = node::encode_host_settings(*settings);
+  return Code::ok;
+}
+
 sereus_status read_rows(sereus_node* node, QueryKind kind, sereus_rows** out) {
   SEREUS_BEGIN_READ(handle, node, out);
   node::Query query;
@@ -64,6 +72,33 @@ sereus_status sereus_host_create(sereus_node* node, const sereus_host_config* fr
   RequestGuard guard(RequestKind::host_create);
   SEREUS_CHECK(copy_bytes(config.seed, crypto::kSeedSize, &guard.request.x));
   SEREUS_CHECK(copy_lines(config.listen, config.listen_count, &guard.request.y));
+  SEREUS_CHECK(copy_settings(config.settings, &guard.request.w));
+  return submit(*handle, guard, op);
+}
+
+sereus_status sereus_host_configure(sereus_node* node, sereus_id host, const sereus_host_settings* settings,
+                                    sereus_id* op) {
+  SEREUS_BEGIN_SUBMIT(handle, node, op);
+  RequestGuard guard(RequestKind::host_configure);
+  guard.request.store = host;
+  SEREUS_CHECK(copy_settings(settings, &guard.request.w));
+  return submit(*handle, guard, op);
+}
+
+sereus_status sereus_peer_protect(sereus_node* node, sereus_id host, const char* peer, const char* tag, int on,
+                                  sereus_id* op) {
+  SEREUS_BEGIN_SUBMIT(handle, node, op);
+  RequestGuard guard(RequestKind::peer_protect);
+  guard.request.store = host;
+  guard.request.a = on != 0 ? 1 : 0;
+  SEREUS_CHECK(copy_text(peer, kTextSizeMax, Presence::required, &guard.request.x));
+  SEREUS_CHECK(copy_text(tag, kTextSizeMax, Presence::required, &guard.request.y));
+  return submit(*handle, guard, op);
+}
+
+sereus_status sereus_network_changed(sereus_node* node, sereus_id* op) {
+  SEREUS_BEGIN_SUBMIT(handle, node, op);
+  RequestGuard guard(RequestKind::network_changed);
   return submit(*handle, guard, op);
 }
 

@@ -112,6 +112,10 @@ void AppHost::submit(OpRef ref, Request& request) {
       return remove_protocol(ref, request);
     case RequestKind::dial:
       return dial(ref, request);
+    case RequestKind::host_configure:
+      return configure(ref, request);
+    case RequestKind::peer_protect:
+      return protect(ref, request);
     case RequestKind::disconnect:
       return disconnect(ref, request);
     case RequestKind::ping:
@@ -257,6 +261,37 @@ void AppHost::tell_protocols() {
   std::vector<std::string> all = own_;
   for (const auto& [protocol, origin] : protocols_) all.push_back(protocol);
   swarm_->set_protocols(std::move(all));
+}
+
+void AppHost::configure(OpRef ref, Request& request) {
+  Result<HostSettings> wanted = decode_host_settings(request.w);
+  if (!wanted.ok()) return context_.complete(ref, wanted.error());
+  if (const Status status = check_host_settings(*wanted); !status.ok()) return context_.complete(ref, status);
+  // These are the transports', which were made with them.
+  wanted->security = settings_.security;
+  wanted->certificate_file = settings_.certificate_file;
+  wanted->key_file = settings_.key_file;
+  wanted->authorities_file = settings_.authorities_file;
+  wanted->any_server = settings_.any_server;
+  settings_ = std::move(*wanted);
+  const net::SwarmSettings settings = *swarm_settings(settings_);
+  swarm_->set_policy(settings.policy);
+  swarm_->set_connection_settings(settings.connections);
+  swarm_->set_resource_settings(*resource_settings(settings_));
+  swarm_->set_bandwidth_limits(*bandwidth_limits(settings_));
+  context_.complete(ref, Status());
+}
+
+void AppHost::protect(OpRef ref, Request& request) {
+  const auto peer = net::PeerId::parse(to_string(ByteView(request.x)));
+  if (!peer) return context_.complete(ref, fail(Code::invalid, "not a peer id"));
+  const std::string tag = to_string(ByteView(request.y));
+  if (request.a != 0) {
+    swarm_->protect(*peer, tag);
+  } else if (!swarm_->unprotect(*peer, tag)) {
+    return context_.complete(ref, fail(Code::not_found, "this peer is not protected by this tag"));
+  }
+  context_.complete(ref, Status());
 }
 
 // ---- Dialing --------------------------------------------------------------------------------------------------------
