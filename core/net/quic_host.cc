@@ -14,12 +14,6 @@ namespace {
 
 constexpr std::string_view kForm = "/ip4|ip6/.../udp/.../quic-v1";
 
-bool is_loopback(const IpEndpoint& endpoint) {
-  if (!endpoint.is_v6) return endpoint.address[0] == 127;
-  return std::all_of(endpoint.address.begin(), endpoint.address.end() - 1, [](uint8_t b) { return b == 0; }) &&
-         endpoint.address.back() == 1;
-}
-
 // Whether a socket bound to `local` reaches `remote`.
 bool reaches(const IpEndpoint& local, const IpEndpoint& remote) {
   if (local.is_v6 != remote.is_v6) return false;

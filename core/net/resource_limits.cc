@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/net/tcp_address.h"
+
 namespace sereus::net {
 namespace {
 
@@ -34,7 +36,17 @@ void remove_from(StreamsByProtocol& counts, std::string_view protocol, bool inco
 }
 
 std::string address_of(TransportKind transport, const IpEndpoint& remote) {
-  return (transport == TransportKind::quic ? Multiaddr::quic(remote) : Multiaddr::tcp(remote)).to_string();
+  switch (transport) {
+    case TransportKind::quic:
+      return Multiaddr::quic(remote).to_string();
+    case TransportKind::tcp:
+      break;
+    case TransportKind::ws:
+      return TcpAddress{remote, TcpWrap::ws, {}}.multiaddr().to_string();
+    case TransportKind::wss:
+      return TcpAddress{remote, TcpWrap::wss, {}}.multiaddr().to_string();
+  }
+  return Multiaddr::tcp(remote).to_string();
 }
 
 }  // namespace
@@ -77,7 +89,10 @@ void ResourceLimits::set_settings(ResourceSettings settings) {
 
 // ---- Handshakes -------------------------------------------------------------------------------------------------------
 
-bool ResourceLimits::take_source(const IpEndpoint& remote, const Times& now) {
+bool ResourceLimits::take_source(const IpEndpoint& endpoint, const Times& now) {
+  // Many clients of one machine are ordinary, and who is on it has other means to harm it.
+  if (is_loopback(endpoint)) return true;
+  const IpEndpoint remote = unmapped(endpoint);
   // Whoever has one IPv6 address has its whole /64.
   Source source{};
   source[0] = remote.is_v6 ? 6 : 4;

@@ -122,7 +122,7 @@ class ResourceLimits final : public AcceptGate {
 
   std::optional<RefusalReason> stream_refusal(const Peer* peer, std::string_view protocol, bool incoming) const;
   RefusalReason refuse(Refused refused, const Times& now);
-  bool take_source(const IpEndpoint& remote, const Times& now);
+  bool take_source(const IpEndpoint& endpoint, const Times& now);
 
   ResourceSettings settings_;
   Use total_;

@@ -19,6 +19,7 @@ TcpConnection::TcpConnection(TcpCore& core, ConnectionId id, LinkId link, TcpAdd
       id_(id),
       link_(link),
       remote_(std::move(remote)),
+      kind_(transport_of(remote_.wrap)),
       dial_(std::move(dial)),
       deadline_us_(core.now.mono_us + core.settings.handshake_timeout_us),
       outer_(std::move(outer)),
@@ -68,15 +69,15 @@ void TcpConnection::proved() {
 void TcpConnection::on_link_closed(const Error& reason) { end(reason); }
 
 size_t TcpConnection::budget(Direction direction) const {
-  if (!core_.limited(direction)) return SIZE_MAX;
-  const auto at = static_cast<size_t>(direction);
-  if (!turns_[at].has && !core_.turns[at].empty()) return 0;
-  return core_.budget(direction);
+  if (!core_.limited(kind_, direction)) return SIZE_MAX;
+  if (!turns_[static_cast<size_t>(direction)].has && !core_.turns_of(kind_, direction).empty()) return 0;
+  return core_.budget(kind_, direction);
 }
 
 void TcpConnection::wait_turn(Direction direction) {
-  const auto at = static_cast<size_t>(direction);
-  if (!std::exchange(turns_[at].waits, true)) core_.turns[at].push_back(id_);
+  if (!std::exchange(turns_[static_cast<size_t>(direction)].waits, true)) {
+    core_.turns_of(kind_, direction).push_back(id_);
+  }
 }
 
 bool TcpConnection::take_turn(Direction direction) {
@@ -101,7 +102,7 @@ bool TcpConnection::read_link() {
     }
     const ByteSpan room = ByteSpan(core_.scratch).first(std::min(core_.scratch.size(), budget));
     const Links::ReadResult got = core_.links->read(link_, room);
-    core_.spend(Direction::down, got.size);
+    core_.spend(kind_, Direction::down, got.size);
     if (got.size > 0 && core_.now.mono_us >= probe_from_us_) probe_us_ = kNever;
     if (got.size < room.size()) readable_ = false;
     if (const Status fed = feed(ByteView(core_.scratch).first(got.size)); !fed.ok()) {
@@ -240,7 +241,7 @@ bool TcpConnection::write_link() {
     if (out_taken_ < out_.size()) {
       const ByteView left = ByteView(out_).subspan(out_taken_);
       const size_t taken = core_.links->write(link_, left);
-      core_.spend(Direction::up, taken);
+      core_.spend(kind_, Direction::up, taken);
       out_taken_ += taken;
       if (taken < left.size()) {
         blocked_ = true;

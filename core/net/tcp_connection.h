@@ -132,6 +132,7 @@ class TcpConnection {
   const ConnectionId id_;
   const LinkId link_;
   const TcpAddress remote_;
+  const TransportKind kind_;
   const Dial dial_;
   Stage stage_ = Stage::connecting;
   bool half_open_ = true;

@@ -77,7 +77,7 @@ class TcpHost final : public Host, public LinkEvents {
   void advance(const Times& now);
   void start_dials();
   void serve_turns();
-  uint64_t next_turn() const;
+  uint64_t next_turn();
   TcpConnection* of_link(LinkId link);
   TcpConnection* find(ConnectionId id);
   TcpStream* find_stream(StreamId id);
@@ -94,6 +94,7 @@ class TcpHost final : public Host, public LinkEvents {
   std::vector<PendingDial> pending_dials_;
   std::map<ConnectionId, std::unique_ptr<TcpConnection>> connections_;
   std::map<LinkId, ConnectionId> by_link_;
+  size_t first_kind_ = 0;  // of those that wait for a limit of bandwidth
   uint64_t last_dial_ = 0;
   uint64_t last_connection_ = 0;
   bool closed_ = false;

@@ -4,6 +4,7 @@
 
 #include "core/net/multiaddr.h"
 #include "core/net/tcp_address.h"
+#include "core/net/transport_policy.h"
 #include "tests/support/link_world.h"
 #include "tests/support/net_pair.h"
 #include "tests/support/test_random.h"
@@ -106,6 +107,56 @@ TEST_P(WebSocketHostTest, BothSidesAreProved) {
   EXPECT_EQ(ours->address, GetParam());
   EXPECT_TRUE(TcpAddress::of(*Multiaddr::parse(theirs->address))->wrap ==
               TcpAddress::of(*Multiaddr::parse(GetParam()))->wrap);
+}
+
+// What a gate is asked, for whom.
+class CountingGate final : public AcceptGate {
+ public:
+  bool admit(TransportKind transport, const IpEndpoint& /*remote*/, const Times& /*now*/) override {
+    asked.push_back(transport);
+    return asked.size() <= admitted;
+  }
+  void on_half_open_refused(TransportKind transport, const IpEndpoint& /*remote*/, const Times& /*now*/) override {
+    full.push_back(transport);
+  }
+  size_t admitted = 1;
+  std::vector<TransportKind> asked;
+  std::vector<TransportKind> full;
+};
+
+TEST_P(WebSocketHostTest, CountsAsWhatItIsAndNotAsTcp) {
+  const TransportKind kind = shape_of(*Multiaddr::parse(GetParam()))->transport;
+  CountingGate gate;
+  BandwidthLimits limits;
+  limits.transport[static_cast<size_t>(TransportKind::tcp)] = {1, 1};
+  limits.transport[static_cast<size_t>(kind)].up = 100'000;
+  Bandwidth bandwidth(limits);
+  TcpSettings settings = server_settings();
+  settings.gate = &gate;
+  settings.bandwidth = &bandwidth;
+  settings.half_open_max = 1;
+  LinkWorld::Node& limited = world.add(settings);
+  limited.host->set_protocols({std::string(kEcho)});
+  const std::string address =
+      "/ip4/10.0.0.3" + std::string(GetParam().substr(std::string_view("/ip4/10.0.0.2").size()));
+  ASSERT_TRUE(limited.host->listen(address).ok());
+  ASSERT_TRUE(client.host->dial(address, limited.host->peer_id()).ok());
+  ASSERT_TRUE(world.run(5 * kSecond, [&] { return find<Connected>(limited) != nullptr; }));
+  EXPECT_EQ(gate.asked, std::vector<TransportKind>{kind});
+  // A second one is refused, and counted as what it is.
+  ASSERT_TRUE(client.host->dial(address, limited.host->peer_id()).ok());
+  ASSERT_TRUE(world.run(5 * kSecond, [&] { return find<DialFailed>(client) != nullptr; }));
+  EXPECT_EQ(gate.asked, (std::vector<TransportKind>{kind, kind}));
+  // Its own limit holds, and TCP's does not.
+  const auto stream = limited.host->open_stream(find<Connected>(limited)->connection, kEcho);
+  ASSERT_TRUE(stream.ok());
+  client.host->set_protocols({std::string(kEcho)});
+  const Bytes data(1 << 20, 1);
+  ASSERT_TRUE(limited.host->write(*stream, data).ok());
+  const uint64_t before = limited.host->stats().bytes_sent;
+  world.run(2 * kSecond);
+  const auto sent = static_cast<double>(limited.host->stats().bytes_sent - before);
+  EXPECT_NEAR(sent, 200'000, 30'000);
 }
 
 TEST_P(WebSocketHostTest, CarriesAMebibyteEachWay) {
