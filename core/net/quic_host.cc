@@ -420,6 +420,16 @@ std::optional<HostEvent> QuicHost::next_event() {
   return event;
 }
 
+uint64_t QuicHost::buffered(ConnectionId connection) const {
+  const auto found = connections_.find(connection);
+  return found == connections_.end() ? 0 : found->second->buffered();
+}
+
+Host::StreamBuffer QuicHost::largest_buffer(ConnectionId connection) const {
+  const auto found = connections_.find(connection);
+  return found == connections_.end() ? StreamBuffer() : found->second->largest_buffer();
+}
+
 HostStats QuicHost::stats() const {
   HostStats out = core_.stats;
   for (const auto& [id, connection] : connections_) {

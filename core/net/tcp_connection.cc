@@ -288,8 +288,33 @@ bool TcpConnection::step() {
   }
   if (ended()) return false;
   more = write_link() || more;
+  if (!more) release_buffers();
   core_.timers.set(timer_, ended() ? kNever : next);
   return more && !ended();
+}
+
+// Grown in a transfer, they would be most of what an idle connection costs.
+void TcpConnection::release_buffers() {
+  for (Bytes* buffer : {&inner_out_, &plain_, &out_}) {
+    if (buffer == &plain_ || buffer->empty()) Bytes().swap(*buffer);
+  }
+}
+
+uint64_t TcpConnection::buffered() const {
+  if (ended()) return 0;
+  uint64_t out = out_.capacity() + inner_out_.capacity() + plain_.capacity() + outer_.buffered();
+  if (secure_) out += secure_->buffered();
+  if (yamux_) out += yamux_->received_bytes() + yamux_->unsent_bytes();
+  return out;
+}
+
+Host::StreamBuffer TcpConnection::largest_buffer() const {
+  Host::StreamBuffer out;
+  for (const auto& [yamux_id, stream] : streams_) {
+    const uint64_t bytes = stream->known ? yamux_->buffered(yamux_id) : 0;
+    if (bytes > out.bytes) out = {stream->id, bytes};
+  }
+  return out;
 }
 
 void TcpConnection::probe() {

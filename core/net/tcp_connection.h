@@ -90,6 +90,9 @@ class TcpConnection {
   bool take_turn(Direction direction);
   // To be stepped soon.
   void mark_dirty();
+  // See Host.
+  uint64_t buffered() const;
+  Host::StreamBuffer largest_buffer() const;
 
  private:
   enum class Stage : uint8_t { connecting, outer, security, handshake, muxer, open, closing, ended };
@@ -113,6 +116,7 @@ class TcpConnection {
   Bytes& inner_out() { return outer_.empty() ? out_ : inner_out_; }
   Status flush_inner();
   bool write_link();
+  void release_buffers();
   void say_goodbye();
   void proved();
   void end(const Error& reason);

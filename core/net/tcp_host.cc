@@ -332,6 +332,16 @@ std::optional<HostEvent> TcpHost::next_event() {
   return event;
 }
 
+uint64_t TcpHost::buffered(ConnectionId connection) const {
+  const auto found = connections_.find(connection);
+  return found == connections_.end() ? 0 : found->second->buffered();
+}
+
+Host::StreamBuffer TcpHost::largest_buffer(ConnectionId connection) const {
+  const auto found = connections_.find(connection);
+  return found == connections_.end() ? StreamBuffer() : found->second->largest_buffer();
+}
+
 HostStats TcpHost::stats() const {
   HostStats out = core_.stats;
   out.streams = core_.streams.size();

@@ -129,6 +129,11 @@ bool NodeImpl::drain_host() {
 void NodeImpl::on_notice(const net::SwarmNotice& notice) {
   if (const auto* reached = std::get_if<net::Reached>(&notice)) on_reached(*reached);
   if (const auto* unreached = std::get_if<net::Unreached>(&notice)) on_unreached(*unreached);
+  if (!std::holds_alternative<net::NetworkChanged>(notice)) return;
+  for (auto& [device, peer] : peers_) {
+    peer.dial_at = context_.now.mono_us;
+    peer.dial_delay_us = kDialBackoffUsMin;
+  }
 }
 
 // ---- Connections --------------------------------------------------------------------------------------------------------

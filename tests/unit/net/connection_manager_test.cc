@@ -74,6 +74,7 @@ TEST_F(ConnectionManagerTest, OnlyThoseOutOfGraceGo) {
 TEST_F(ConnectionManagerTest, FewestStreamsThenIncomingThenLongestUnused) {
   add(1, false);
   for (uint8_t n = 2; n <= 6; ++n) add(n, n != 3);
+  now.mono_us += 1000;
   manager.count_stream(2, 1, now);
   manager.count_stream(4, 1, now);
   manager.count_stream(4, -1, now);  // idle, but used after all others
