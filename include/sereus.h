@@ -166,6 +166,37 @@ typedef void (*sereus_log_fn)(void* user, uint32_t level, const char* room, cons
 #define SEREUS_OPEN_VERIFY_EACH 16u    /* check every received signature, not only the last of a chain */
 #define SEREUS_OPEN_EXISTING 32u       /* fail with SEREUS_E_NOT_FOUND instead of making the data folder */
 
+/* Bytes a second of one transport, or of all together. */
+typedef struct sereus_rate {
+  size_t size;
+  const char* transport; /* "quic", "tcp", "ws", "wss"; NULL: all together */
+  uint64_t up_max;       /* 0: no limit */
+  uint64_t down_max;
+} sereus_rate;
+
+/* How a host is to behave. Zero and NULL are the defaults. */
+typedef struct sereus_host_settings {
+  size_t size;
+  const char* transports;    /* allowed ones, the preferred first, with spaces between: "quic tcp wss ws" */
+  const char* security;      /* of TCP and WebSocket, likewise: "tls noise" */
+  int32_t no_ipv4;           /* 1: neither dialed nor listened on */
+  int32_t no_ipv6;           /* likewise */
+  int32_t metered;           /* 1: few dials at once, few connections kept */
+  uint32_t connections_low;  /* above `high`, connections are closed down to `low`, unused ones first */
+  uint32_t connections_high; /* 0: 768, and 640 for `low` */
+  uint32_t connections_max;  /* what is above is refused */
+  uint32_t connections_peer_max;
+  uint32_t streams_peer_max; /* opened by one peer */
+  uint64_t memory_max;       /* bytes buffered for peers */
+  const sereus_rate* rates;
+  size_t rate_count;
+  const char* certificate_file; /* PEM chain, to listen on secure WebSocket; read again when it changes */
+  const char* key_file;         /* PEM, unencrypted */
+  const char*
+      authorities_file; /* PEM: who may sign certificates of servers dialed over secure WebSocket; NULL: the system's */
+  int32_t any_server;   /* 1: servers' certificates are not looked at; peers are proved all the same */
+} sereus_host_settings;
+
 typedef struct sereus_config {
   size_t size;
   const char* data_folder; /* made when missing, readable by its owner only; NULL: in memory, gone when it is closed */
@@ -176,9 +207,10 @@ typedef struct sereus_config {
   sereus_bytes passphrase;   /* opens a protected keystore; wiped from the library's memory after use */
   const char* const* listen; /* multiaddrs to listen on; NULL: "/ip4/0.0.0.0/udp/0/quic-v1" and the IPv6 one */
   size_t listen_count;
-  const char* control_socket; /* path of a socket to serve sereus_connect() on; NULL: none */
-  uint32_t event_queue_max;   /* 0: 4096 */
-  uint32_t operations_max;    /* under way at once; 0: 65536 */
+  const char* control_socket;       /* path of a socket to serve sereus_connect() on; NULL: none */
+  uint32_t event_queue_max;         /* 0: 4096 */
+  uint32_t operations_max;          /* under way at once; 0: 65536 */
+  const sereus_host_settings* host; /* of the node's own host; NULL: the defaults */
 } sereus_config;
 
 /* Opens a node on its data folder, and starts its threads unless it is caller-driven. The folder may be empty: then
@@ -545,8 +577,8 @@ SEREUS_API sereus_status sereus_sync(sereus_node* node, sereus_id store, const c
 
 /* A host is a libp2p endpoint: a peer id with its sockets. Host 0 is the node's own, which carries its stores; it exists
  * while the node has an identity and is online. Others are made here and need no identity: each has its own key and carries
- * only what the application does with it. Multiaddrs of transports: /ip4|ip6/<ip>/udp/<port>/quic-v1 and
- * /ip4|ip6/<ip>/tcp/<port>. Every host answers identify, identify/push and ping, and asks each new peer to identify. */
+ * only what the application does with it. Multiaddrs of transports: /ip4|ip6/<ip>/udp/<port>/quic-v1,
+ * /ip4|ip6/<ip>/tcp/<port>, and that with /ws or /tls/ws behind it; dialed ones may have /dns4, /dns6 or /dns and a name. Every host answers identify, identify/push and ping, and asks each new peer to identify. */
 
 #define SEREUS_STREAM_WRITE_MAX 1048576u /* bytes of one write */
 
@@ -555,6 +587,7 @@ typedef struct sereus_host_config {
   sereus_bytes seed;         /* 32 bytes, the secret of its key; empty: drawn, another peer id every time */
   const char* const* listen; /* multiaddrs; NULL: it only dials */
   size_t listen_count;
+  const sereus_host_settings* settings; /* NULL: the defaults */
 } sereus_host_config;
 
 /* Makes another host: done.host, and its peer id as text in done.data. config may be NULL. LISTENING events tell its addresses.
@@ -564,6 +597,18 @@ SEREUS_API sereus_status sereus_host_create(sereus_node* node, const sereus_host
 SEREUS_API sereus_status sereus_host_close(sereus_node* node, sereus_id host, sereus_id* op);
 /* Listens on one more multiaddr; port 0 draws one. done.data: all addresses of the host with /p2p, one a line. */
 SEREUS_API sereus_status sereus_host_listen(sereus_node* node, sereus_id host, const char* address, sereus_id* op);
+
+/* Changes the settings of a host while it runs, all of them; connections that are there stay. `security` and the files of secure
+ * WebSocket stay as they were when it was made. NULL: the defaults. */
+SEREUS_API sereus_status sereus_host_configure(sereus_node* node, sereus_id host, const sereus_host_settings* settings,
+                                               sereus_id* op);
+/* Keeps (1) the connections of a peer when there are too many, or no longer (0). `tag` says on whose behalf: a peer is free when
+ * all its tags are gone. */
+SEREUS_API sereus_status sereus_peer_protect(sereus_node* node, sereus_id host, const char* peer, const char* tag,
+                                             int on, sereus_id* op);
+/* The device woke, or its network is another: connections move or are found dead within seconds, and peers are dialed at once. On
+ * systems where the library sees this by itself (Linux), calling it does no harm. */
+SEREUS_API sereus_status sereus_network_changed(sereus_node* node, sereus_id* op);
 
 /* Accepts streams of a protocol ("/example/1.0.0"): STREAM events, to this handle of the node alone. EXISTS when it is served. */
 SEREUS_API sereus_status sereus_protocol_add(sereus_node* node, sereus_id host, const char* protocol, sereus_id* op);

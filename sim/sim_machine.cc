@@ -152,7 +152,8 @@ void SimMachine::emit(node::Event event) {
   if (room(0) > 0) events_.push_back(std::move(event));
 }
 
-Result<net::SwarmParts> SimMachine::make_host(const SecretBytes<32>& device_seed) {
+Result<net::SwarmParts> SimMachine::make_host(const SecretBytes<32>& device_seed,
+                                              const node::HostSettings& /*settings*/) {
   const KeyPair device = KeyPair::from_seed(device_seed);
   net::SwarmParts parts;
   if (transport == Transport::stream) {

@@ -84,7 +84,7 @@ class SimMachine : private node::EventSink, private node::HostFactory {
  private:
   size_t room(uint32_t origin) override;
   void emit(node::Event event) override;
-  Result<net::SwarmParts> make_host(const SecretBytes<32>& device_seed) override;
+  Result<net::SwarmParts> make_host(const SecretBytes<32>& device_seed, const node::HostSettings& settings) override;
   void wake();
   void step();
   void note(uint64_t value) { trace_ = (trace_ ^ value) * 0x100000001b3u; }

@@ -36,7 +36,7 @@ std::string rate_text(uint64_t bytes, double seconds) {
 
 // ---- listen -----------------------------------------------------------------------------------------------------------
 
-struct ListenOptions {
+struct ListenOptions : HostOptions {
   std::vector<std::string> listen;
   bool echo = false;
 };
@@ -66,7 +66,7 @@ int listen(Session& session, const ListenOptions& options) {
   std::vector<std::string> addresses = options.listen;
   if (addresses.empty()) addresses = {"/ip4/0.0.0.0/udp/0/quic-v1", "/ip4/0.0.0.0/tcp/0"};
   const Interruptible interruptible;
-  NetPeer peer(session, addresses);
+  NetPeer peer(session, options, addresses);
   NetServices services(peer);
   if (options.echo) services.serve();
   Json addrs = Json::array();
@@ -88,7 +88,7 @@ int listen(Session& session, const ListenOptions& options) {
 
 // ---- ping -------------------------------------------------------------------------------------------------------------
 
-struct TargetOptions {
+struct TargetOptions : HostOptions {
   std::string address;
 };
 
@@ -99,7 +99,7 @@ struct PingOptions : TargetOptions {
 
 int ping(Session& session, const PingOptions& options) {
   const Interruptible interruptible;
-  NetPeer self(session, {});
+  NetPeer self(session, options, {});
   const NetPeer::Connection to = self.dial(options.address);
   std::vector<uint64_t> times;
   for (uint32_t i = 1; i <= options.count && !interrupted(); ++i) {
@@ -129,7 +129,7 @@ int ping(Session& session, const PingOptions& options) {
 // ---- identify ---------------------------------------------------------------------------------------------------------
 
 int identify(Session& session, const TargetOptions& options) {
-  NetPeer self(session, {});
+  NetPeer self(session, options, {});
   const NetPeer::Connection to = self.dial(options.address);
   self.run("identify " + to.peer, [&](sereus_id* op) { return sereus_identify(self.node(), to.id, op); });
   sereus_rows* raw = nullptr;
@@ -165,7 +165,7 @@ struct EchoOptions : TargetOptions {
 
 int echo(Session& session, const EchoOptions& options) {
   const uint64_t total = options.bytes;
-  NetPeer self(session, {});
+  NetPeer self(session, options, {});
   const NetPeer::Connection to = self.dial(options.address);
   Progress progress(session.out, "echo", total * options.streams);
   const auto begin = Clock::now();
@@ -210,7 +210,7 @@ int perf(Session& session, const PerfOptions& options) {
   const uint64_t up = options.up;
   const uint64_t down = options.down;
   if (up == 0 && down == 0) throw usage_failure("perf: nothing to measure", "give --up BYTES, --down BYTES or both");
-  NetPeer self(session, {});
+  NetPeer self(session, options, {});
   const NetPeer::Connection to = self.dial(options.address);
   Progress progress(session.out, "perf", up + down);
   const PerfClient::Result result =
@@ -236,6 +236,7 @@ int perf(Session& session, const PerfOptions& options) {
 
 void add_target(CLI::App* command, TargetOptions& options) {
   command->add_option("MULTIADDR", options.address, "Where it listens, ending in /p2p/<peer id>")->required();
+  add_host_options(command, options, HostRole::dials);
 }
 
 }  // namespace
@@ -244,8 +245,10 @@ void add_net_commands(CLI::App& app, Session& session) {
   const auto [listening, l] = add_command<ListenOptions>(app, session, kGroupNetwork, "listen",
                                                          "Be a libp2p host until Ctrl-C, for others to dial", listen);
   listening->add_option("--listen", l->listen, "Multiaddr to listen on, repeatable (default: QUIC and TCP, any port)")
+      ->allow_extra_args(false)
       ->type_name("MULTIADDR");
   listening->add_flag("--echo", l->echo, "Serve /echo/1.0.0 and /perf/1.0.0");
+  add_host_options(listening, *l, HostRole::listens);
   const auto [pinging, p] =
       add_command<PingOptions>(app, session, kGroupNetwork, "ping", "Measure round trips to a libp2p host", ping);
   add_target(pinging, *p);

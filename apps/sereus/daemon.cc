@@ -7,6 +7,7 @@
 
 #include "apps/sereus/commands.h"
 #include "apps/sereus/daemon_log.h"
+#include "apps/sereus/host_options.h"
 #include "apps/sereus/signals.h"
 #include "apps/sereus/text.h"
 
@@ -16,7 +17,7 @@ namespace {
 constexpr auto kBusyWait = std::chrono::milliseconds(3000);  // a short command may be finishing
 constexpr uint32_t kPollMs = 100;                            // how late a signal may be noticed
 
-struct UpOptions {
+struct UpOptions : HostOptions {
   std::vector<std::string> listen;
   bool offline = false;
 };
@@ -187,6 +188,8 @@ int up(Session& session, const UpOptions& options) {
   config.listen = pointers.empty() ? nullptr : pointers.data();
   config.listen_count = pointers.size();
   config.control_socket = socket.c_str();
+  const HostSettings settings(options);
+  config.host = settings.get();
   config.flags = options.offline ? SEREUS_OPEN_OFFLINE : 0u;
   const auto client = session.open(config, kBusyWait);
   session.require_identity(*client);
@@ -216,6 +219,7 @@ void add_daemon_commands(CLI::App& app, Session& session) {
       command->add_option("--listen", o->listen, "Where to listen (default: ports drawn once, on IPv4 and IPv6)");
   listen->type_name("MULTIADDR")->expected(1)->take_all();
   command->add_flag("--offline", o->offline, "Without sockets: serve other commands only");
+  add_host_options(command, *o, HostRole::listens);
 }
 
 }  // namespace cli

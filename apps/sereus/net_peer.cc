@@ -24,7 +24,8 @@ sereus_node* open_in_memory(Session& session) {
 
 }  // namespace
 
-NetPeer::NetPeer(Session& session, const std::vector<std::string>& listen) : client_(open_in_memory(session), false) {
+NetPeer::NetPeer(Session& session, const HostOptions& options, const std::vector<std::string>& listen)
+    : client_(open_in_memory(session), false) {
   client_.on_event([this](const sereus_event* event) { take(event); });
   if (session.globals.timeout_s > 0) {
     client_.set_deadline(Client::Clock::now() + std::chrono::milliseconds(int64_t(session.globals.timeout_s * 1000)));
@@ -34,6 +35,8 @@ NetPeer::NetPeer(Session& session, const std::vector<std::string>& listen) : cli
   sereus_host_config config = SEREUS_INIT(sereus_host_config);
   config.listen = addresses.empty() ? nullptr : addresses.data();
   config.listen_count = addresses.size();
+  const HostSettings settings(options);
+  config.settings = settings.get();
   const Done done = client_.run(listen.empty() ? "make a host" : "listen",
                                 [&](sereus_id* op) { return sereus_host_create(node(), &config, op); });
   host_ = done.host;

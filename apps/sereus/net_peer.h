@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/sereus/host_options.h"
 #include "apps/sereus/session.h"
 
 namespace cli {
@@ -20,7 +21,7 @@ class NetPeer {
   using OnEvent = std::function<void(const sereus_event* event)>;
 
   // `listen` may be empty: it only dials. Throws.
-  NetPeer(Session& session, const std::vector<std::string>& listen);
+  NetPeer(Session& session, const HostOptions& options, const std::vector<std::string>& listen);
 
   const std::string& peer() const { return peer_; }
   std::vector<std::string> addresses();

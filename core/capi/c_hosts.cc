@@ -2,6 +2,7 @@
 #include <cstddef>
 
 #include "core/capi/c_call.h"
+#include "core/capi/host_settings.h"
 #include "core/crypto/secret.h"
 
 using namespace sereus;
@@ -16,16 +17,7 @@ static_assert(kStreamWriteMax == SEREUS_STREAM_WRITE_MAX);
 constexpr size_t kHostConfigSizeMin = offsetof(sereus_host_config, listen_count) + sizeof(size_t);
 constexpr uint32_t kWriteFlags = SEREUS_STREAM_FINISH;
 
-// What is named by a number, with one text.
-sereus_status submit_named(sereus_node* node, RequestKind kind, sereus_id named, const char* text, sereus_id* op) {
-  SEREUS_BEGIN_SUBMIT(handle, node, op);
-  RequestGuard guard(kind);
-  guard.request.store = named;
-  SEREUS_CHECK(copy_text(text, kTextSizeMax, Presence::required, &guard.request.x));
-  return submit(*handle, guard, op);
-}
-
-// And without one; 0 names nothing.
+// Without a text; 0 names nothing.
 sereus_status submit_for(sereus_node* node, RequestKind kind, sereus_id named, sereus_id* op) {
   SEREUS_BEGIN_SUBMIT(handle, node, op);
   if (named == 0) return SEREUS_E_NOT_FOUND;
@@ -47,11 +39,11 @@ Code copy_lines(const char* const* lines, size_t count, Bytes* to) {
   return Code::ok;
 }
 
-sereus_status read_rows(sereus_node* node, QueryKind kind, sereus_rows** out) {
-  SEREUS_BEGIN_READ(handle, node, out);
-  node::Query query;
-  query.kind = kind;
-  return read(*handle, query, out);
+Code copy_settings(const sereus_host_settings* from, Bytes* to) {
+  const Result<node::HostSettings> settings = copy_host_settings(from);
+  if (!settings.ok()) return settings.code();
+  *to = node::encode_host_settings(*settings);
+  return Code::ok;
 }
 
 }  // namespace
@@ -64,6 +56,33 @@ sereus_status sereus_host_create(sereus_node* node, const sereus_host_config* fr
   RequestGuard guard(RequestKind::host_create);
   SEREUS_CHECK(copy_bytes(config.seed, crypto::kSeedSize, &guard.request.x));
   SEREUS_CHECK(copy_lines(config.listen, config.listen_count, &guard.request.y));
+  SEREUS_CHECK(copy_settings(config.settings, &guard.request.w));
+  return submit(*handle, guard, op);
+}
+
+sereus_status sereus_host_configure(sereus_node* node, sereus_id host, const sereus_host_settings* settings,
+                                    sereus_id* op) {
+  SEREUS_BEGIN_SUBMIT(handle, node, op);
+  RequestGuard guard(RequestKind::host_configure);
+  guard.request.store = host;
+  SEREUS_CHECK(copy_settings(settings, &guard.request.w));
+  return submit(*handle, guard, op);
+}
+
+sereus_status sereus_peer_protect(sereus_node* node, sereus_id host, const char* peer, const char* tag, int on,
+                                  sereus_id* op) {
+  SEREUS_BEGIN_SUBMIT(handle, node, op);
+  RequestGuard guard(RequestKind::peer_protect);
+  guard.request.store = host;
+  guard.request.a = on != 0 ? 1 : 0;
+  SEREUS_CHECK(copy_text(peer, kTextSizeMax, Presence::required, &guard.request.x));
+  SEREUS_CHECK(copy_text(tag, kTextSizeMax, Presence::required, &guard.request.y));
+  return submit(*handle, guard, op);
+}
+
+sereus_status sereus_network_changed(sereus_node* node, sereus_id* op) {
+  SEREUS_BEGIN_SUBMIT(handle, node, op);
+  RequestGuard guard(RequestKind::network_changed);
   return submit(*handle, guard, op);
 }
 
@@ -72,15 +91,15 @@ sereus_status sereus_host_close(sereus_node* node, sereus_id host, sereus_id* op
 }
 
 sereus_status sereus_host_listen(sereus_node* node, sereus_id host, const char* address, sereus_id* op) {
-  return submit_named(node, RequestKind::host_listen, host, address, op);
+  return submit_text(node, RequestKind::host_listen, host, address, kTextSizeMax, op);
 }
 
 sereus_status sereus_protocol_add(sereus_node* node, sereus_id host, const char* protocol, sereus_id* op) {
-  return submit_named(node, RequestKind::protocol_add, host, protocol, op);
+  return submit_text(node, RequestKind::protocol_add, host, protocol, kTextSizeMax, op);
 }
 
 sereus_status sereus_protocol_remove(sereus_node* node, sereus_id host, const char* protocol, sereus_id* op) {
-  return submit_named(node, RequestKind::protocol_remove, host, protocol, op);
+  return submit_text(node, RequestKind::protocol_remove, host, protocol, kTextSizeMax, op);
 }
 
 sereus_status sereus_dial(sereus_node* node, sereus_id host, const char* peer, const char* addresses, sereus_id* op) {
@@ -106,7 +125,7 @@ sereus_status sereus_identify(sereus_node* node, sereus_id connection, sereus_id
 }
 
 sereus_status sereus_stream_open(sereus_node* node, sereus_id connection, const char* protocol, sereus_id* op) {
-  return submit_named(node, RequestKind::stream_open, connection, protocol, op);
+  return submit_text(node, RequestKind::stream_open, connection, protocol, kTextSizeMax, op);
 }
 
 sereus_status sereus_stream_write(sereus_node* node, sereus_id stream, sereus_bytes data, uint32_t flags,
@@ -134,7 +153,7 @@ sereus_status sereus_stream_reset(sereus_node* node, sereus_id stream, sereus_id
   return submit_for(node, RequestKind::stream_reset, stream, op);
 }
 
-sereus_status sereus_hosts(sereus_node* node, sereus_rows** out) { return read_rows(node, QueryKind::hosts, out); }
+sereus_status sereus_hosts(sereus_node* node, sereus_rows** out) { return read_all(node, QueryKind::hosts, out); }
 sereus_status sereus_connections(sereus_node* node, sereus_rows** out) {
-  return read_rows(node, QueryKind::connections, out);
+  return read_all(node, QueryKind::connections, out);
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/capi/c_call.h"
+#include "core/capi/host_settings.h"
 #include "core/capi/local_backend.h"
 #include "core/capi/remote_backend.h"
 #include "core/crypto/secret.h"
@@ -70,6 +71,7 @@ Result<LocalConfig> copy_config(const sereus_config& config) {
   out.node.build_wall_s = kBuildWallSeconds;
   out.limits.events_max = config.event_queue_max == 0 ? kEventQueueDefault : config.event_queue_max;
   out.limits.operations_max = config.operations_max == 0 ? kOperationsDefault : config.operations_max;
+  SEREUS_ASSIGN(out.node.host, copy_host_settings(config.host));
   out.log_level = config.log_level == 0 ? LogLevel::warn : static_cast<LogLevel>(config.log_level);
   if (config.log != nullptr) {
     out.log = [log = config.log, user = config.log_user](uint32_t level, const char* room, const char* message) {

@@ -168,6 +168,7 @@ class Swarm final : public Host {
 
   void set_policy(TransportPolicy policy);
   void set_resource_settings(ResourceSettings settings) { limits_->set_settings(std::move(settings)); }
+  void set_connection_settings(const ConnectionManagerSettings& settings) { manager_.set_settings(settings); }
   void set_bandwidth_limits(const BandwidthLimits& limits) { bandwidth_->set_limits(limits); }
   ResourceLimits::Use use() const { return limits_->use(); }
   ResourceLimits::Use use(const PeerId& peer) const { return limits_->use(peer); }

@@ -67,7 +67,7 @@ Multiaddr TcpAddress::multiaddr() const {
 std::string TcpAddress::host_field() const {
   std::string ip = ip_to_string(endpoint);
   if (endpoint.is_v6) ip = "[" + ip + "]";
-  std::string out = name.empty() ? std::move(ip) : name;
+  std::string out = name.empty() ? ip : name;
   const uint16_t usual = wrap == TcpWrap::wss ? kHttpsPort : kHttpPort;
   if (endpoint.port != usual) out += ":" + std::to_string(endpoint.port);
   return out;

@@ -32,7 +32,7 @@ bool is_key(std::string_view key) {
   return codec::base64url_decode(text).has_value();
 }
 
-WebSocketAnswer refused(std::string_view status, Code code, std::string why, std::string_view more_fields = {}) {
+WebSocketAnswer refused(std::string_view status, Code code, const std::string& why, std::string_view more_fields = {}) {
   std::string response = "HTTP/1.1 ";
   response.append(status).append("\r\n").append(more_fields);
   response += "Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ";

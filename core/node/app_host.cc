@@ -115,6 +115,10 @@ void AppHost::submit(OpRef ref, Request& request) {
       return remove_protocol(ref, request);
     case RequestKind::dial:
       return dial(ref, request);
+    case RequestKind::host_configure:
+      return configure(ref, request);
+    case RequestKind::peer_protect:
+      return protect(ref, request);
     case RequestKind::disconnect:
       return disconnect(ref, request);
     case RequestKind::ping:
@@ -262,6 +266,37 @@ void AppHost::tell_protocols() {
   swarm_->set_protocols(std::move(all));
 }
 
+void AppHost::configure(OpRef ref, Request& request) {
+  Result<HostSettings> wanted = decode_host_settings(request.w);
+  if (!wanted.ok()) return context_.complete(ref, wanted.error());
+  if (const Status status = check_host_settings(*wanted); !status.ok()) return context_.complete(ref, status);
+  // These are the transports', which were made with them.
+  wanted->security = settings_.security;
+  wanted->certificate_file = settings_.certificate_file;
+  wanted->key_file = settings_.key_file;
+  wanted->authorities_file = settings_.authorities_file;
+  wanted->any_server = settings_.any_server;
+  settings_ = std::move(*wanted);
+  const net::SwarmSettings settings = *swarm_settings(settings_);
+  swarm_->set_policy(settings.policy);
+  swarm_->set_connection_settings(settings.connections);
+  swarm_->set_resource_settings(*resource_settings(settings_));
+  swarm_->set_bandwidth_limits(*bandwidth_limits(settings_));
+  context_.complete(ref, Status());
+}
+
+void AppHost::protect(OpRef ref, Request& request) {
+  const auto peer = net::PeerId::parse(to_string(ByteView(request.x)));
+  if (!peer) return context_.complete(ref, fail(Code::invalid, "not a peer id"));
+  const std::string tag = to_string(ByteView(request.y));
+  if (request.a != 0) {
+    swarm_->protect(*peer, tag);
+  } else if (!swarm_->unprotect(*peer, tag)) {
+    return context_.complete(ref, fail(Code::not_found, "this peer is not protected by this tag"));
+  }
+  context_.complete(ref, Status());
+}
+
 // ---- Dialing --------------------------------------------------------------------------------------------------------
 
 void AppHost::dial(OpRef ref, Request& request) {
@@ -364,6 +399,20 @@ void AppHost::on_superseded(const net::Superseded& notice) {
   connections_.at(stays->second).wanted |= connections_.at(lost->second).wanted;
 }
 
+void AppHost::tell(uint32_t what, uint64_t number, const Connection& connection, const Error& why) {
+  Event event;
+  event.kind = EventKind::connection;
+  event.what = what;
+  event.host = host_;
+  event.connection = number;
+  event.peer = connection.peer.to_string();
+  event.address = connection.address;
+  event.incoming = connection.incoming;
+  event.status = why.code;
+  event.detail = why.detail;
+  context_.emit(std::move(event));
+}
+
 void AppHost::on_connected(const net::Connected& event) {
   const uint64_t number = node_.next_number();
   Connection& connection = connections_[number];
@@ -373,15 +422,7 @@ void AppHost::on_connected(const net::Connected& event) {
   connection.incoming = event.incoming;
   connection_numbers_[event.connection] = number;
   show(number);
-  Event told;
-  told.kind = EventKind::connection;
-  told.what = kConnected;
-  told.host = host_;
-  told.connection = number;
-  told.peer = event.peer.to_string();
-  told.address = event.address;
-  told.incoming = event.incoming;
-  context_.emit(std::move(told));
+  tell(kConnected, number, connection, {Code::ok, {}});
 }
 
 void AppHost::on_disconnected(const net::Disconnected& event) {
@@ -401,17 +442,7 @@ void AppHost::on_disconnected(const net::Disconnected& event) {
   view_.hide_connection(number);
   for (const OpRef ref : gone.identify_waiting) context_.complete(ref, why);
   for (const OpRef ref : gone.ping_waiting) context_.complete(ref, why);
-  Event told;
-  told.kind = EventKind::connection;
-  told.what = kDisconnected;
-  told.host = host_;
-  told.connection = number;
-  told.peer = gone.peer.to_string();
-  told.address = gone.address;
-  told.incoming = gone.incoming;
-  told.status = event.reason.code;
-  told.detail = event.reason.detail;
-  context_.emit(std::move(told));
+  tell(kDisconnected, number, gone, event.reason);
 }
 
 // ---- Identify and ping ----------------------------------------------------------------------------------------------
@@ -451,15 +482,7 @@ void AppHost::on_identified(const net::Identified& notice) {
   Connection& connection = connections_.at(number);
   connection.identified = notice.peer;
   show(number);
-  Event told;
-  told.kind = EventKind::connection;
-  told.what = kIdentified;
-  told.host = host_;
-  told.connection = number;
-  told.peer = connection.peer.to_string();
-  told.address = connection.address;
-  told.incoming = connection.incoming;
-  context_.emit(std::move(told));
+  tell(kIdentified, number, connection, {Code::ok, {}});
   answer_identify(number, connection, {});
 }
 

@@ -16,6 +16,7 @@
 
 #include "core/net/swarm.h"
 #include "core/node/context.h"
+#include "core/node/host_settings.h"
 #include "core/node/limits.h"
 #include "core/node/view.h"
 
@@ -42,6 +43,8 @@ class AppHost {
   bool attached() const { return swarm_ != nullptr; }
   // Listens now, and on the same port again after each attach().
   Status listen_on(const std::string& address);
+  const HostSettings& settings() const { return settings_; }
+  void set_settings(HostSettings settings) { settings_ = std::move(settings); }
 
   // Everything that the swarm tells. True: it concerned the application alone.
   bool on_event(const net::HostEvent& event);
@@ -106,6 +109,8 @@ class AppHost {
 
   void dial(OpRef ref, Request& request);
   void complete_dial(OpRef ref, uint64_t connection);
+  void configure(OpRef ref, Request& request);
+  void protect(OpRef ref, Request& request);
   void disconnect(OpRef ref, Request& request);
   void ping(OpRef ref, uint64_t number);
   void ping_next(Connection& connection);
@@ -137,6 +142,7 @@ class AppHost {
   void answer_all(Stream& stream, const Error& why);
 
   void show(uint64_t number);
+  void tell(uint32_t what, uint64_t number, const Connection& connection, const Error& why);
   Connection* connection_of(OpRef ref, uint64_t number);
   Stream* stream_of(OpRef ref, uint64_t number);
 
@@ -146,6 +152,7 @@ class AppHost {
   const uint64_t host_;
   net::Swarm* swarm_ = nullptr;
   std::vector<std::string> own_;
+  HostSettings settings_;
   std::vector<std::string> listening_;         // asked for here, with the ports that were drawn
   std::map<std::string, uint32_t> protocols_;  // and who serves it
   std::map<uint64_t, Connection> connections_;

@@ -7,12 +7,6 @@
 
 namespace sereus::node {
 
-net::SwarmSettings swarm_settings() {
-  net::SwarmSettings settings;
-  settings.services = {"sereus/0.1.0", "sereus/0.1.0"};
-  return settings;
-}
-
 AppHosts::AppHosts(AppHost::Node node)
     : node_(std::move(node)), context_(node_.context), own_(std::make_unique<AppHost>(node_, 0)) {}
 
@@ -21,7 +15,9 @@ AppHost* AppHosts::host_of(const Request& request) {
     case RequestKind::host_listen:
     case RequestKind::protocol_add:
     case RequestKind::protocol_remove:
-    case RequestKind::dial: {
+    case RequestKind::dial:
+    case RequestKind::host_configure:
+    case RequestKind::peer_protect: {
       if (request.store == 0) return own_.get();
       const auto found = others_.find(request.store);
       return found == others_.end() ? nullptr : found->second.app.get();
@@ -59,10 +55,13 @@ void AppHosts::create(OpRef ref, Request& request) {
     crypto::wipe(request.x);
     return context_.complete(ref, fail(Code::invalid, "the seed of a host has 32 bytes"));
   }
+  Result<HostSettings> settings = decode_host_settings(request.w);
+  if (!settings.ok()) return context_.complete(ref, settings.error());
   slot.device = crypto::KeyPair::from_seed(slot.seed);
   slot.origin = ref.origin;
   const uint64_t number = node_.next_number();
   slot.app = std::make_unique<AppHost>(node_, number);
+  slot.app->set_settings(std::move(*settings));
   // In its place before it is opened: the host keeps a reference to the key.
   Slot& placed = others_.emplace(number, std::move(slot)).first->second;
   if (const Status opened = open(placed, split_lines(to_string(ByteView(request.y)))); !opened.ok()) {
@@ -78,8 +77,10 @@ void AppHosts::create(OpRef ref, Request& request) {
 }
 
 Status AppHosts::open(Slot& slot, const std::vector<std::string>& listen) {
-  SEREUS_ASSIGN(net::SwarmParts parts, context_.ports.hosts->make_host(slot.seed));
-  slot.swarm = std::make_unique<net::Swarm>(std::move(parts), *slot.device, *context_.ports.random, swarm_settings());
+  SEREUS_TRY(check_host_settings(slot.app->settings()));
+  SEREUS_ASSIGN(net::SwarmParts parts, context_.ports.hosts->make_host(slot.seed, slot.app->settings()));
+  slot.swarm = std::make_unique<net::Swarm>(std::move(parts), *slot.device, *context_.ports.random,
+                                            *swarm_settings(slot.app->settings()));
   slot.swarm->set_clock_suspect(context_.clock_suspect);
   slot.app->attach(*slot.swarm, {});
   for (const std::string& address : listen) {
@@ -152,6 +153,12 @@ void AppHosts::go_offline(Code why) {
 void AppHosts::drain(Slot& slot) {
   while (const auto event = slot.swarm->next_event()) slot.app->on_event(*event);
   while (const auto notice = slot.swarm->next_notice()) slot.app->on_notice(*notice);
+}
+
+void AppHosts::network_changed() {
+  for (auto& [number, slot] : others_) {
+    if (slot.swarm) slot.swarm->network_changed(context_.now);
+  }
 }
 
 uint64_t AppHosts::step() {

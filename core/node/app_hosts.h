@@ -17,9 +17,6 @@
 
 namespace sereus::node {
 
-// How every host of a node presents itself.
-net::SwarmSettings swarm_settings();
-
 class AppHosts {
  public:
   explicit AppHosts(AppHost::Node node);
@@ -34,6 +31,7 @@ class AppHosts {
   // Of the other hosts; the own one is the node's to step.
   void go_online();
   void go_offline(Code why);
+  void network_changed();
   uint64_t step();
 
   std::vector<HostRow> host_rows() const;

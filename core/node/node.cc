@@ -26,6 +26,7 @@ NodeImpl::NodeImpl(const NodePorts& ports, NodeConfig config, const Times& now)
       view_(std::make_shared<View>()),
       app_hosts_({context_, *view_, [this] { return ++last_handle_; }, [this] { publish(); }}) {
   online_wanted_ = config_.online;
+  app_hosts_.own().set_settings(config_.host);
 }
 
 // Without close() before it: a process that ends where it stands. The view outlives the node, its readers must not.

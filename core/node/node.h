@@ -12,6 +12,7 @@
 #include "core/crypto/secret.h"
 #include "core/net/swarm.h"
 #include "core/node/event.h"
+#include "core/node/host_settings.h"
 #include "core/node/request.h"
 #include "core/node/view.h"
 #include "core/ports/files.h"
@@ -25,7 +26,7 @@ class HostFactory {
  public:
   virtual ~HostFactory() = default;
   // `device_seed` is the Ed25519 seed of the device key; the host copies what it needs. The host's sockets close with it.
-  virtual Result<net::SwarmParts> make_host(const SecretBytes<32>& device_seed) = 0;
+  virtual Result<net::SwarmParts> make_host(const SecretBytes<32>& device_seed, const HostSettings& settings) = 0;
 };
 
 // All outlive the node.
@@ -40,6 +41,7 @@ struct NodePorts {
 
 struct NodeConfig {
   std::vector<std::string> listen;  // multiaddrs
+  HostSettings host;                // of its own host
   bool online = true;
   bool fsync_each = false;
   bool kdf_interactive = false;

@@ -206,6 +206,7 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   Status go_online();
   Status listen_on(const std::string& address);
   void go_offline(Code why = Code::closed);
+  void network_changed();
   bool drain_host();  // true when something had happened
   void on_connected(const net::Connected& event);
   void on_disconnected(const net::Disconnected& event);

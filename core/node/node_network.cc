@@ -16,9 +16,11 @@ constexpr size_t kEarlyStreamsPerConnection = 16;  // streams that have not said
 
 Status NodeImpl::go_online() {
   if (host_) return {};
-  SEREUS_ASSIGN(net::SwarmParts parts, context_.ports.hosts->make_host(keystore_->device_seed()));
+  const HostSettings& wanted = app_hosts_.own().settings();
+  SEREUS_TRY(check_host_settings(wanted));
+  SEREUS_ASSIGN(net::SwarmParts parts, context_.ports.hosts->make_host(keystore_->device_seed(), wanted));
   // When to try a peer again is the node's to say.
-  net::SwarmSettings settings = swarm_settings();
+  net::SwarmSettings settings = *swarm_settings(wanted);
   settings.dial.backoff_us = 0;
   settings.dial.backoff_max_us = 0;
   host_ = std::make_unique<net::Swarm>(std::move(parts), keystore_->device(), *context_.ports.random, settings);
@@ -96,6 +98,12 @@ void NodeImpl::go_offline(Code why) {
   publish();
 }
 
+// The machine woke, or its network is another. The hosts notice some of it by themselves: on_notice() dials.
+void NodeImpl::network_changed() {
+  app_hosts_.network_changed();
+  if (host_) host_->network_changed(context_.now);
+}
+
 bool NodeImpl::drain_host() {
   bool happened = false;
   while (host_) {
@@ -130,6 +138,7 @@ void NodeImpl::on_notice(const net::SwarmNotice& notice) {
   if (const auto* reached = std::get_if<net::Reached>(&notice)) on_reached(*reached);
   if (const auto* unreached = std::get_if<net::Unreached>(&notice)) on_unreached(*unreached);
   if (!std::holds_alternative<net::NetworkChanged>(notice)) return;
+  // Old failures say nothing any more.
   for (auto& [device, peer] : peers_) {
     peer.dial_at = context_.now.mono_us;
     peer.dial_delay_us = kDialBackoffUsMin;
@@ -163,7 +172,7 @@ void NodeImpl::on_connected(const net::Connected& event) {
   // The application's protocols are for anybody; ours are for members.
   const bool for_application = app_hosts_.own().serves() || app_hosts_.own().uses(event.connection);
   if ((!device && !for_application) || connection.device == own_device() || connections_.size() >= kConnectionsMax ||
-      (!member && !for_application && strangers >= kStrangersMax)) {
+      (!member && strangers >= (for_application ? kAppStrangersMax : kStrangersMax))) {
     host_->disconnect(event.connection, Code::again);
     return;
   }
@@ -186,6 +195,7 @@ void NodeImpl::on_connected(const net::Connected& event) {
   connections_[event.connection] = connection;
   publish_due_ = true;
   if (device && belongs(*device)) {
+    host_->protect(event.peer, "member");  // whatever the water marks say
     remember_address(*device, event.address);
     emit_peer(kPeerConnected, *device, event.address, 0);
     ensure_sessions(*device, peer_of(*device));

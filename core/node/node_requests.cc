@@ -13,6 +13,7 @@ bool needs_identity(RequestKind kind) {
     case RequestKind::set_online:
     case RequestKind::suspend:
     case RequestKind::resume:
+    case RequestKind::network_changed:
       return false;
     default:
       return true;
@@ -77,6 +78,9 @@ void NodeImpl::dispatch(OpRef ref, Request& request) {
       return context_.complete(ref, keystore_ ? go_online() : Status());
     case RequestKind::suspend:
       return suspend(ref);
+    case RequestKind::network_changed:
+      network_changed();
+      return context_.complete(ref, Status());
     case RequestKind::invite_create:
     case RequestKind::invite_revoke:
     case RequestKind::join:

@@ -31,7 +31,7 @@ enum class RequestKind : uint16_t {
   peer_remove = 43,       // x peer id
   peer_add_address = 44,  // x peer id, y multiaddr
   sync = 45,              // store or 0, x peer id or empty
-  host_create = 60,       // x seed (32 bytes) or empty, y addresses to listen on, a line each
+  host_create = 60,       // x seed (32 bytes) or empty, y addresses to listen on, a line each, w settings
   host_close = 61,        // store host
   host_listen = 62,       // store host (0: the node's own, as below), x multiaddr
   protocol_add = 63,      // store host, x protocol
@@ -44,11 +44,14 @@ enum class RequestKind : uint16_t {
   stream_write = 70,      // store stream, x data, a 1: the last
   stream_read = 71,       // store stream, a bytes at most
   stream_reset = 72,      // store stream
+  host_configure = 73,    // store host, w settings
+  peer_protect = 74,      // store host, x peer id, y tag, a 0 or 1
+  network_changed = 75,   // nothing
 };
 
 // Those that AppHosts answers.
 inline bool is_host_request(RequestKind kind) {
-  return kind >= RequestKind::host_create && kind <= RequestKind::stream_reset;
+  return kind >= RequestKind::host_create && kind <= RequestKind::peer_protect;
 }
 
 struct Request {

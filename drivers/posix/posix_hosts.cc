@@ -85,25 +85,29 @@ class PosixHost final : private SocketsOwner, public net::HostGroup {
 }  // namespace
 
 // Certificate and trust from files, where the settings have none. Returns what watches the certificate's files, if anything.
-Result<std::unique_ptr<PosixCertificate>> PosixHosts::add_websocket_files(net::WebSocketSettings& settings) {
+Result<std::unique_ptr<PosixCertificate>> PosixHosts::add_websocket_files(const SecureWebSocketFiles& files,
+                                                                          net::WebSocketSettings& settings) {
   if (!settings.trust) {
-    const auto read = [path = files_.authorities_path] { return read_whole_file(path, net::kWebTlsBundleMax); };
+    const auto read = [path = files.authorities_path] { return read_whole_file(path, net::kWebTlsBundleMax); };
     settings.trust =
-        files_.verify_servers ? std::make_shared<net::TlsTrust>(read, random_) : net::TlsTrust::in_everyone(random_);
+        files.verify_servers ? std::make_shared<net::TlsTrust>(read, random_) : net::TlsTrust::in_everyone(random_);
   }
   std::unique_ptr<PosixCertificate> out;
-  if (settings.certificate || (files_.chain_path.empty() && files_.key_path.empty())) return out;
-  out = std::make_unique<PosixCertificate>(files_.chain_path, files_.key_path, random_, logger_);
+  if (settings.certificate || (files.chain_path.empty() && files.key_path.empty())) return out;
+  out = std::make_unique<PosixCertificate>(files.chain_path, files.key_path, random_, logger_);
   SEREUS_TRY(out->refresh());
   settings.certificate = out->certificate();
   return out;
 }
 
-Result<net::SwarmParts> PosixHosts::make_host(const crypto::SecretBytes<32>& device_seed) {
+Result<net::SwarmParts> PosixHosts::make_host(const crypto::SecretBytes<32>& device_seed,
+                                              const node::HostSettings& wanted) {
   const auto device = crypto::KeyPair::from_seed(device_seed);
   net::SwarmParts parts;
-  parts.limits = std::make_unique<net::ResourceLimits>();
-  parts.bandwidth = std::make_unique<net::Bandwidth>();
+  SEREUS_ASSIGN(net::ResourceSettings resources, node::resource_settings(wanted));
+  SEREUS_ASSIGN(const net::BandwidthLimits rates, node::bandwidth_limits(wanted));
+  parts.limits = std::make_unique<net::ResourceLimits>(std::move(resources));
+  parts.bandwidth = std::make_unique<net::Bandwidth>(rates);
   parts.resolver = &resolver_;
   auto sockets = std::make_unique<Sockets>(loop_, clock_);
   net::QuicSettings quic_settings;
@@ -112,7 +116,15 @@ Result<net::SwarmParts> PosixHosts::make_host(const crypto::SecretBytes<32>& dev
   net::TcpSettings tcp_settings = tcp_settings_;
   tcp_settings.gate = parts.limits.get();
   tcp_settings.bandwidth = parts.bandwidth.get();
-  SEREUS_ASSIGN(sockets->certificate, add_websocket_files(tcp_settings.websocket));
+  if (!wanted.security.empty()) {
+    SEREUS_ASSIGN(tcp_settings.security, node::tcp_security(wanted));
+  }
+  SecureWebSocketFiles files = files_;
+  if (!wanted.certificate_file.empty()) files.chain_path = wanted.certificate_file;
+  if (!wanted.key_file.empty()) files.key_path = wanted.key_file;
+  if (!wanted.authorities_file.empty()) files.authorities_path = wanted.authorities_file;
+  if (wanted.any_server) files.verify_servers = false;
+  SEREUS_ASSIGN(sockets->certificate, add_websocket_files(files, tcp_settings.websocket));
   SEREUS_ASSIGN(auto quic, net::QuicHost::create(device, sockets->datagrams, random_, logger_, quic_settings));
   SEREUS_ASSIGN(auto tcp, net::TcpHost::create(device, random_, logger_, tcp_settings));
   sockets->quic = quic.get();

@@ -39,10 +39,12 @@ class PosixHosts : public node::HostFactory {
   void set_tcp_settings(net::TcpSettings settings) { tcp_settings_ = std::move(settings); }
   void set_secure_websocket(SecureWebSocketFiles files) { files_ = std::move(files); }
   // Node thread. Fails, too, when a certificate is configured that cannot be used.
-  Result<net::SwarmParts> make_host(const crypto::SecretBytes<32>& device_seed) override;
+  Result<net::SwarmParts> make_host(const crypto::SecretBytes<32>& device_seed,
+                                    const node::HostSettings& settings = {}) override;
 
  private:
-  Result<std::unique_ptr<PosixCertificate>> add_websocket_files(net::WebSocketSettings& settings);
+  Result<std::unique_ptr<PosixCertificate>> add_websocket_files(const SecureWebSocketFiles& files,
+                                                                net::WebSocketSettings& settings);
 
   PosixLoop& loop_;
   Random& random_;

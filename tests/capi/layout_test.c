@@ -15,7 +15,7 @@ static void check_arguments(void) {
   AT(sereus_times, mono_us, 0);
   AT(sereus_times, wall_us, 8);
 
-  SIZE(sereus_config, 88);
+  SIZE(sereus_config, 96);
   AT(sereus_config, size, 0);
   AT(sereus_config, data_folder, 8);
   AT(sereus_config, flags, 16);
@@ -28,6 +28,7 @@ static void check_arguments(void) {
   AT(sereus_config, control_socket, 72);
   AT(sereus_config, event_queue_max, 80);
   AT(sereus_config, operations_max, 84);
+  AT(sereus_config, host, 88);
 
   SIZE(sereus_identity_options, 32);
   AT(sereus_identity_options, size, 0);
@@ -152,10 +153,35 @@ static void check_events(void) {
   AT(sereus_refused, protocol, 48);
   AT(sereus_refused, count, 56);
 
-  SIZE(sereus_host_config, 40);
+  SIZE(sereus_host_config, 48);
   AT(sereus_host_config, seed, 8);
   AT(sereus_host_config, listen, 24);
   AT(sereus_host_config, listen_count, 32);
+  AT(sereus_host_config, settings, 40);
+
+  SIZE(sereus_rate, 32);
+  AT(sereus_rate, transport, 8);
+  AT(sereus_rate, up_max, 16);
+  AT(sereus_rate, down_max, 24);
+
+  SIZE(sereus_host_settings, 112);
+  AT(sereus_host_settings, transports, 8);
+  AT(sereus_host_settings, security, 16);
+  AT(sereus_host_settings, no_ipv4, 24);
+  AT(sereus_host_settings, no_ipv6, 28);
+  AT(sereus_host_settings, metered, 32);
+  AT(sereus_host_settings, connections_low, 36);
+  AT(sereus_host_settings, connections_high, 40);
+  AT(sereus_host_settings, connections_max, 44);
+  AT(sereus_host_settings, connections_peer_max, 48);
+  AT(sereus_host_settings, streams_peer_max, 52);
+  AT(sereus_host_settings, memory_max, 56);
+  AT(sereus_host_settings, rates, 64);
+  AT(sereus_host_settings, rate_count, 72);
+  AT(sereus_host_settings, certificate_file, 80);
+  AT(sereus_host_settings, key_file, 88);
+  AT(sereus_host_settings, authorities_file, 96);
+  AT(sereus_host_settings, any_server, 104);
 }
 
 static void check_rows(void) {

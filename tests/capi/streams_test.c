@@ -278,10 +278,72 @@ static void offline_and_back(void) {
   sereus_unref(node);
 }
 
+/* Forbidden transports are neither dialed nor listened on, settings change while a host runs, and rubbish is refused. */
+static void settings(void) {
+  sereus_node* node = open_in_memory();
+  sereus_host_settings wanted = SEREUS_INIT(sereus_host_settings);
+  sereus_host_config config = SEREUS_INIT(sereus_host_config);
+  sereus_rate rates[2] = {SEREUS_INIT(sereus_rate), SEREUS_INIT(sereus_rate)};
+  sereus_id op, host;
+  sereus_done done;
+  const char* tcp = "/ip4/127.0.0.1/tcp/0";
+  config.settings = &wanted;
+  wanted.transports = "carrier-pigeon";
+  CHECK_STATUS(sereus_host_create(node, &config, &op), SEREUS_E_INVALID);
+  wanted.transports = "quic";
+  wanted.no_ipv4 = wanted.no_ipv6 = 1;
+  CHECK_STATUS(sereus_host_create(node, &config, &op), SEREUS_E_INVALID);
+  wanted.no_ipv4 = wanted.no_ipv6 = 0;
+  wanted.rate_count = 1;
+  CHECK_STATUS(sereus_host_create(node, &config, &op), SEREUS_E_INVALID);
+  rates[0].up_max = rates[0].down_max = 64u << 20;
+  rates[1].transport = "tcp";
+  rates[1].up_max = 1u << 20;
+  wanted.rates = rates;
+  wanted.rate_count = 2;
+  wanted.connections_low = 9;
+  wanted.connections_high = 8;
+  CHECK_STATUS(sereus_host_create(node, &config, &op), SEREUS_E_INVALID);
+  wanted.connections_low = 4;
+  wanted.certificate_file = "/nowhere/chain.pem";
+  CHECK_STATUS(sereus_host_create(node, &config, &op), SEREUS_E_INVALID); /* without its key */
+  wanted.key_file = "/nowhere/key.pem";
+  CHECK_STATUS(sereus_host_create(node, &config, &op), SEREUS_OK);
+  CHECK(wait_status(node, op) != SEREUS_OK);
+  wanted.certificate_file = wanted.key_file = NULL;
+  CHECK_STATUS(sereus_host_create(node, &config, &op), SEREUS_OK);
+  done = wait_done(node, op);
+  CHECK_STATUS(done.status, SEREUS_OK);
+  host = done.host;
+  CHECK_STATUS(sereus_host_listen(node, host, tcp, &op), SEREUS_OK);
+  CHECK_STATUS(wait_status(node, op), SEREUS_E_DENIED);
+  wanted.transports = "tcp quic";
+  CHECK_STATUS(sereus_host_configure(node, host, &wanted, &op), SEREUS_OK);
+  CHECK_STATUS(wait_status(node, op), SEREUS_OK);
+  CHECK_STATUS(sereus_host_listen(node, host, tcp, &op), SEREUS_OK);
+  CHECK_STATUS(wait_status(node, op), SEREUS_OK);
+  CHECK_STATUS(sereus_host_configure(node, host, NULL, &op), SEREUS_OK);
+  CHECK_STATUS(wait_status(node, op), SEREUS_OK);
+  CHECK_STATUS(
+      sereus_peer_protect(node, host, "12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5", "friend", 1, &op),
+      SEREUS_OK);
+  CHECK_STATUS(wait_status(node, op), SEREUS_OK);
+  CHECK_STATUS(sereus_peer_protect(node, host, "12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5", "foe", 0, &op),
+               SEREUS_OK);
+  CHECK_STATUS(wait_status(node, op), SEREUS_E_NOT_FOUND);
+  CHECK_STATUS(sereus_peer_protect(node, host, "rubbish", "friend", 1, &op), SEREUS_OK);
+  CHECK_STATUS(wait_status(node, op), SEREUS_E_INVALID);
+  CHECK_STATUS(sereus_network_changed(node, &op), SEREUS_OK);
+  CHECK_STATUS(wait_status(node, op), SEREUS_OK);
+  sereus_unref(node);
+}
+
 int main(void) {
   one_transport("/ip4/127.0.0.1/udp/0/quic-v1");
   one_transport("/ip4/127.0.0.1/tcp/0");
+  one_transport("/ip4/127.0.0.1/tcp/0/ws");
   rubbish();
   offline_and_back();
+  settings();
   return finish_tests();
 }

@@ -162,7 +162,7 @@ def test_listen_addresses(store):
     assert daemon.wait_for("listening")["address"].startswith("/ip4/127.0.0.1/udp/")
     daemon.end()
     store.fails("up", "--listen", "nonsense")
-    store.fails("up", "--listen", "/ip4/127.0.0.1/tcp/1/ws")
+    store.fails("up", "--listen", "/ip4/127.0.0.1/udp/1/webrtc-direct")
 
 
 def test_the_port_is_remembered(store):

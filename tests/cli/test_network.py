@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from conftest import BINARY, PATIENCE_S, clean_environment, sereus
 
-TRANSPORTS = {"quic": "/ip4/127.0.0.1/udp/0/quic-v1", "tcp": "/ip4/127.0.0.1/tcp/0"}
+TRANSPORTS = {
+    "quic": "/ip4/127.0.0.1/udp/0/quic-v1",
+    "tcp": "/ip4/127.0.0.1/tcp/0",
+    "ws": "/ip4/127.0.0.1/tcp/0/ws",
+}
 STRANGER = "12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5"
 
 
@@ -121,3 +127,60 @@ def test_listening_by_default_is_quic_and_tcp() -> None:
     assert listener.stop() == 0
     assert any("/quic-v1/" in address for address in addresses)
     assert any("/tcp/" in address for address in addresses)
+
+
+def test_transports_can_be_forbidden(listener: Listener) -> None:
+    address = listener.ready["addrs"][0]
+    other = "tcp" if "/quic-v1" in address else "quic"
+    refused = sereus("--json", "ping", "--transport", other, address)
+    assert refused.code == 1 and "SEREUS_E_DENIED" in refused.err
+    assert sereus("ping", "--transport", "pigeon", address).code == 2
+
+
+def test_secure_channels_can_be_chosen() -> None:
+    listener = Listener("--listen", TRANSPORTS["tcp"], "--security", "noise")
+    address = listener.ready["addrs"][0]
+    assert sereus("ping", "--security", "noise,tls", address, "-n", "1").code == 0
+    refused = sereus("--json", "ping", "--security", "tls", address)
+    assert listener.stop() == 0
+    assert refused.code == 1 and "SEREUS_E_UNSUPPORTED" in refused.err
+
+
+def test_rates_are_kept(listener: Listener) -> None:
+    told = sereus("--json", "perf", "--up-limit", "4MiB", listener.ready["addrs"][0], "--up", "6MiB").object
+    assert 1 < told["up_seconds"] < 30
+
+
+def test_secure_websocket(tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl, which makes the certificate, is absent")
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    subprocess.run([*command, "-keyout", key, "-out", chain], check=True, capture_output=True)
+    listen = ["--listen", "/ip4/127.0.0.1/tcp/0/tls/ws", "--echo"]
+    listener = Listener(*listen, "--certificate", str(chain), "--key", str(key))
+    address = listener.ready["addrs"][0]
+    assert "/tls/ws/" in address
+    known = sereus("--json", "echo", "--authorities", str(chain), address)
+    anybody = sereus("--json", "echo", "--any-server", address)
+    unknown = sereus("--json", "echo", address)
+    by_name = sereus(
+        "--json", "echo", "--authorities", str(chain), address.replace("/ip4/127.0.0.1/", "/dns4/localhost/")
+    )
+    assert listener.stop() == 0
+    assert known.object["verified"] and anybody.object["verified"] and by_name.object["verified"]
+    assert unknown.code == 1
+    assert sereus("listen", *listen).code == 1, "without a certificate"
+    assert sereus("listen", *listen, "--certificate", str(chain)).code == 2, "without its key"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from conftest import in_step, until
 
 
@@ -53,6 +54,31 @@ def test_stores_sync_over_tcp_and_over_both_transports_at_once(make_node):
     in_step(alice, carol)
     carol.ok("put", "k3", "from one transport to the other")
     until(lambda: bob.run("get", "k3").out == "from one transport to the other", "Bob has it by way of Alice")
+
+
+@pytest.mark.parametrize("family", ["/ip4/127.0.0.1", "/ip6/::1"], ids=["ip4", "ip6"])
+@pytest.mark.parametrize("transport", ["/udp/0/quic-v1", "/tcp/0", "/tcp/0/ws"], ids=["quic", "tcp", "ws"])
+def test_a_store_syncs_over_each_transport(make_node, family, transport):
+    alice, bob = make_node("alice").init(), make_node("bob").init()
+    alice.ok("create-store", "notes")
+    alice.ok("fill", "1000")
+    for node in (alice, bob):
+        node.start("--listen", family + transport)
+        addresses = node.json("status")["node"]["addresses"]
+        kind, _, more = transport.partition("/0")
+        assert addresses
+        assert all(kind in address and f"{more}/p2p/" in address for address in addresses)
+    bob.ok("join", alice.json("invite")["invite"])
+    in_step(alice, bob)
+    bob.ok("put", "k", "from bob")
+    until(lambda: alice.run("get", "k").out == "from bob", "Alice has Bob's entry")
+    in_step(alice, bob)
+    # Bob's daemon finds her again by itself.
+    alice.daemons[-1].end()
+    bob.ok("put", "k2", "while she was away")
+    alice.start("--listen", family + transport)
+    until(lambda: alice.run("get", "k2").out == "while she was away", "Alice caught up")
+    in_step(alice, bob)
 
 
 def test_changes_flow_both_ways(pair):

@@ -84,7 +84,7 @@ MASKS = [
     (r"\b12D3Koo\w*(…\w+)?", "<peer>"),
     (r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?", "<time>"),
     (r"\b\d\d:\d\d:\d\d(\.\d+)?", "<time>"),
-    (r"/udp/\d+", "/udp/<port>"),
+    (r"/(udp|tcp)/\d+", r"/\1/<port>"),
     (r"received \d+ entr(y|ies), sent \d+ entr(y|ies)", "received and sent entries"),
     (r"\b\d[\d,]* entr(y|ies)\b", "<entries>"),
     (r"\b\d+(\.\d+)? ([KMG]iB|B)(/s)?(?!\w)", "<size>"),

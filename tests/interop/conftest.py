@@ -16,8 +16,29 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 BUILD = Path(os.environ.get("SEREUS_BUILD", ROOT / "build" / "release"))
 SOURCES = ROOT / "tests" / "interop" / "js"
+BINARY = Path(os.environ.get("SEREUS_BIN") or BUILD / "bin" / "sereus").resolve()
 NODE_MAJOR_MIN = 20
-SECONDS = 60  # for any one line to come: machines may be slow
+ECHO_MIB = int(os.environ.get("SEREUS_INTEROP_MIB", "16"))
+ECHO_BYTES = ECHO_MIB << 20
+SECONDS = 60 + 2 * ECHO_MIB  # for any one line to come: machines may be slow
+
+TCP = "/ip4/127.0.0.1/tcp/0"
+# Where to listen, and what js secures the connection with; ours takes what js speaks.
+TRANSPORTS = {
+    "quic": ("/ip4/127.0.0.1/udp/0/quic-v1", ""),
+    "tcp-noise": (TCP, "noise"),
+    "tcp-tls": (TCP, "tls"),
+    "ws-noise": (f"{TCP}/ws", "noise"),
+}
+PROTOCOLS = {"tls": "/tls/1.0.0", "noise": "/noise"}
+
+
+def security_options(security: str) -> list[str]:
+    return ["--security", security] if security else []
+
+
+def without_peer(address: str) -> str:
+    return address.rpartition("/p2p/")[0]
 
 
 def node_major() -> int:
@@ -55,6 +76,7 @@ class Program:
             [str(part) for part in command],
             cwd=cwd,
             env={**os.environ, **(env or {})},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -82,6 +104,11 @@ class Program:
             if line.startswith("{") and (told := json.loads(line))["event"] == event:
                 return told
 
+    def tell(self, order: dict) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+
     def finish(self) -> int:
         return self.process.wait(timeout=SECONDS)
 
@@ -103,13 +130,29 @@ class Peers:
     def js(self, program: str, *arguments: str | Path, env: dict[str, str] | None = None) -> Program:
         return self._run(["node", f"bin/{program}.mjs", *arguments], self.js_folder, env)
 
+    def sereus(self, *arguments: str) -> Program:
+        """The command, left running."""
+        return self._run([BINARY, "--json", *arguments], ROOT)
+
     def ours(self, *arguments: str) -> Program:
+        """Our hosts with settings that the command does not have."""
         return self._run([BUILD / "test" / "interop_peer", *arguments], ROOT)
+
+    def stop(self) -> None:
+        for program in self.running:
+            program.stop()
 
 
 @pytest.fixture
 def peers(js: Path) -> Iterator[Peers]:
     started = Peers(js)
     yield started
-    for program in started.running:
-        program.stop()
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def lasting_peers(js: Path) -> Iterator[Peers]:
+    """Peers for all tests of a module."""
+    started = Peers(js)
+    yield started
+    started.stop()

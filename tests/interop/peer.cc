@@ -1,7 +1,8 @@
-// Our hosts as a program, for the tests against libp2p implementations of others. One JSON object a line on stdout.
+// Our hosts with settings that the command has no options for, for the tests against libp2p implementations of others; what needs
+// none uses the command. One JSON object a line on stdout.
 //
-//   interop_peer listen MULTIADDR            serves echo, identify and ping until it is killed
-//   interop_peer dial MULTIADDR PINGS BYTES  identifies, pings, sends BYTES to /echo/1.0.0 and compares what comes back
+//   interop_peer listen MULTIADDR      serves echo, identify and ping until it is killed
+//   interop_peer dial MULTIADDR BYTES  identifies, sends BYTES to /echo/1.0.0 and compares what comes back
 //
 // Before these, --security LIST: what is allowed over TCP, in this order, with commas between (tls,noise); --certificate
 // FOLDER: where chain.pem and key.pem of secure WebSocket are.
@@ -42,12 +43,6 @@ int failed(const Error& error) {
 // Byte number `at` of what is sent.
 uint8_t pattern(size_t at) { return static_cast<uint8_t>(at * 31 + at / 251); }
 
-json texts(const std::vector<Multiaddr>& addresses) {
-  json out = json::array();
-  for (const Multiaddr& address : addresses) out.push_back(address.to_string());
-  return out;
-}
-
 class Peer {
  public:
   explicit Peer(posix::PosixLoop& loop) : loop_(loop), hosts_(loop, random_, nullptr) {}
@@ -74,8 +69,7 @@ class Peer {
     return run();
   }
 
-  int dial(const std::string& address, size_t pings, size_t bytes) {
-    pings_ = pings;
+  int dial(const std::string& address, size_t bytes) {
     to_send_ = bytes;
     const auto parsed = Multiaddr::parse(address);
     if (!parsed.ok()) return failed(parsed.error());
@@ -111,7 +105,7 @@ class Peer {
       check(services_->identify(connection_, posix::now()));
     }
     if (const auto* gone = std::get_if<Disconnected>(&event)) {
-      if (to_send_ || pings_) result_ = failed(gone->reason);
+      if (to_send_) result_ = failed(gone->reason);
     }
     if (const auto* readable = std::get_if<StreamReadable>(&event)) pump(readable->stream);
     if (const auto* writable = std::get_if<StreamWritable>(&event)) pump(writable->stream);
@@ -123,27 +117,10 @@ class Peer {
 
   void on_service(const ServiceEvent& event) {
     if (const auto* identified = std::get_if<Identified>(&event)) {
-      const Identify& said = identified->peer.said;
-      emit({{"event", "identified"},
-            {"pushed", identified->pushed},
-            {"agent", said.agent_version.value_or("")},
-            {"protocols", said.protocols},
-            {"addrs", texts(identified->peer.addresses())},
-            {"observed", said.observed ? said.observed->to_string() : ""},
-            {"signed", identified->peer.record.has_value()},
-            {"skipped", said.skipped}});
-      if (pings_ > 0 && !identified->pushed) check(services_->ping(connection_, posix::now()));
-    }
-    if (const auto* pinged = std::get_if<Pinged>(&event)) {
-      emit({{"event", "ping"}, {"us", pinged->rtt_us}});
-      if (--pings_ > 0) {
-        check(services_->ping(connection_, posix::now()));
-      } else {
-        start_echo();
-      }
+      emit({{"event", "identified"}, {"agent", identified->peer.said.agent_version.value_or("")}});
+      if (to_send_ > 0 && !identified->pushed) start_echo();
     }
     if (const auto* error = std::get_if<IdentifyFailed>(&event)) result_ = failed(error->error);
-    if (const auto* error = std::get_if<PingFailed>(&event)) result_ = failed(error->error);
   }
 
   void check(const Status& status) {
@@ -234,7 +211,6 @@ class Peer {
   std::map<StreamId, Bytes> echoes_;
   ConnectionId connection_ = 0;
   StreamId sending_ = 0;
-  size_t pings_ = 0;
   size_t to_send_ = 0;
   size_t sent_ = 0;
   size_t received_ = 0;
@@ -274,12 +250,11 @@ int run(std::vector<std::string> arguments) {
   Peer peer(**loop);
   if (const Status status = peer.start(settings, files); !status.ok()) return failed(status.error());
   if (arguments.size() == 2 && arguments[0] == "listen") return peer.listen(arguments[1]);
-  if (arguments.size() == 4 && arguments[0] == "dial") {
-    return peer.dial(arguments[1], std::strtoul(arguments[2].c_str(), nullptr, 10),
-                     std::strtoul(arguments[3].c_str(), nullptr, 10));
+  if (arguments.size() == 3 && arguments[0] == "dial") {
+    return peer.dial(arguments[1], std::strtoul(arguments[2].c_str(), nullptr, 10));
   }
   return failed(
-      fail(Code::invalid, "[--security LIST] [--certificate FOLDER] listen MULTIADDR, or dial MULTIADDR PINGS BYTES"));
+      fail(Code::invalid, "[--security LIST] [--certificate FOLDER] listen MULTIADDR, or dial MULTIADDR BYTES"));
 }
 
 }  // namespace

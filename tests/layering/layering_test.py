@@ -69,6 +69,8 @@ OS_ALLOWED = {
     # The part of a node that is read from any thread, and the pool of locked memory that any thread's secrets live in.
     "core/node/view.h": {"mutex", "shared_mutex"},
     "core/crypto/secret.cc": {"mutex"},
+    # Files in memory are read from any thread, as those of a system are.
+    "core/ports/ram_files.h": {"mutex"},
     # SQLite's locks between the connections of one process; its xSleep gives up the processor, without a clock.
     "core/storage/vfs.cc": {"mutex", "thread"},
     "core/storage/vfs_locks.h": {"mutex"},

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,11 @@ from sereus import aio
 pytestmark = pytest.mark.timeout(300)
 
 ECHO = "/echo-test/1.0.0"
-TRANSPORTS = {"quic": "/ip4/127.0.0.1/udp/0/quic-v1", "tcp": "/ip4/127.0.0.1/tcp/0"}
+TRANSPORTS = {
+    "quic": "/ip4/127.0.0.1/udp/0/quic-v1",
+    "tcp": "/ip4/127.0.0.1/tcp/0",
+    "ws": "/ip4/127.0.0.1/tcp/0/ws",
+}
 STRANGER = "12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5"
 listens = pytest.mark.parametrize("listen", TRANSPORTS.values(), ids=TRANSPORTS.keys())
 
@@ -135,6 +141,74 @@ def test_a_seed_gives_the_same_peer_id() -> None:
             assert one.peer == two.peer != other.peer
             with pytest.raises(sereus.Invalid):
                 await node.create_host(seed=b"short")
+
+    run(main())
+
+
+def test_settings() -> None:
+    async def main() -> None:
+        async with aio.Node() as node:
+            slow = sereus.HostSettings(transports=("tcp",), security=("noise",), rates={None: (200_000, 0)})
+            server = await node.create_host(listen=[TRANSPORTS["tcp"]])
+            await server.serve(ECHO, echo)
+            client = await node.create_host(settings=slow)
+            with pytest.raises(sereus.Denied):
+                await client.listen(TRANSPORTS["quic"])
+            connection = await client.dial(await server.addresses())
+            stream = await connection.open_stream(ECHO)
+            begin = time.monotonic()
+            await stream.write(bytes(600_000))
+            await stream.finish()
+            assert len(await stream.read_all()) == 600_000
+            assert time.monotonic() - begin > 1.5  # 600 kB at 200 kB/s, less what was saved up
+            await client.configure(sereus.HostSettings(transports=("quic", "tcp")))
+            await client.listen(TRANSPORTS["quic"])
+            await client.protect(connection.peer, "friend")
+            await client.protect(connection.peer, "friend", False)
+            with pytest.raises(sereus.NotFound):
+                await client.protect(connection.peer, "friend", False)
+            for wrong in ({"transports": ("pigeon",)}, {"security": ("none",)}, {"ipv4": False, "ipv6": False}):
+                with pytest.raises(sereus.Invalid):
+                    await client.configure(sereus.HostSettings(**wrong))
+            await node.network_changed()
+
+    run(main())
+
+
+def test_limits_refuse_and_tell() -> None:
+    async def main() -> None:
+        async with aio.Node() as node:
+            few = sereus.HostSettings(streams_peer_max=2, connections_max=1)
+            server = await node.create_host(listen=[TRANSPORTS["quic"]], settings=few)
+            incoming = await server.accept(ECHO)
+            events = node.events()
+            connection = await (await node.create_host()).dial(await server.addresses())
+            held = [await connection.open_stream(ECHO) for _ in range(2)]
+            for stream in held:
+                await stream.write("x")
+                await anext(incoming)
+            with pytest.raises(sereus.SereusError):
+                third = await connection.open_stream(ECHO)
+                while True:
+                    await third.write("x")
+                    await third.read()
+            async for event in events:
+                if isinstance(event, sereus.Refused):
+                    assert event.reason == sereus.RefusalReason.STREAMS_PEER
+                    assert (event.host, event.protocol, event.incoming) == (server.id, ECHO, True)
+                    assert event.peer and event.count >= 1 and event.reason_name
+                    break
+            other = await node.create_host()
+            with contextlib.suppress(sereus.SereusError):  # refused before or right after the handshake
+                late = await other.dial(await server.addresses())
+                with pytest.raises(sereus.SereusError):
+                    while True:
+                        await late.ping()
+            async for event in events:
+                if isinstance(event, sereus.Refused):
+                    assert event.reason == sereus.RefusalReason.CONNECTIONS_TOTAL
+                    break
+            assert await connection.ping() > 0  # who was there stays
 
     run(main())
 

@@ -20,7 +20,7 @@ _sereus() {
       continue
     fi
     case $word in
-      --backup-passphrase-file|--bytes|--confirm|--count|--data|--down|--expires|--file|--interval|--limit|--listen|--log-level|--name|--new-passphrase-file|--output|--passphrase-file|--prefix|--resume|--role|--size|--start|--store|--streams|--timeout|--up|--uses|-f|-n|-o) skip=$word ;;
+      --authorities|--backup-passphrase-file|--bytes|--certificate|--confirm|--connections-max|--count|--data|--down|--down-limit|--expires|--file|--interval|--key|--limit|--listen|--log-level|--name|--new-passphrase-file|--output|--passphrase-file|--prefix|--resume|--role|--security|--size|--start|--store|--streams|--timeout|--transport|--up|--up-limit|--uses|-f|-n|-o) skip=$word ;;
       -*) ;;
       *) if [[ -z $command ]]; then command=$word; else positional=$((positional + 1)); fi ;;
     esac
@@ -46,6 +46,14 @@ _sereus() {
     --uses) :; return ;;
     --expires) :; return ;;
     --listen) :; return ;;
+    --transport) :; return ;;
+    --security) :; return ;;
+    --up-limit) :; return ;;
+    --down-limit) :; return ;;
+    --authorities) :; return ;;
+    --connections-max) :; return ;;
+    --certificate) :; return ;;
+    --key) :; return ;;
     --count|-n) :; return ;;
     --interval) :; return ;;
     --bytes) :; return ;;
@@ -161,7 +169,7 @@ _sereus() {
       elif ((positional == 1)); then _sereus_offer_lines peers
       fi ;;
     up)
-      if [[ $cur == -* ]]; then _sereus_offer "--help --listen --offline --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
+      if [[ $cur == -* ]]; then _sereus_offer "--help --listen --offline --transport --security --up-limit --down-limit --authorities --any-server --connections-max --metered --certificate --key --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
       fi ;;
     status)
       if [[ $cur == -* ]]; then _sereus_offer "--help --digest --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
@@ -177,19 +185,19 @@ _sereus() {
       elif ((positional == 0)); then _sereus_offer_files -f
       fi ;;
     listen)
-      if [[ $cur == -* ]]; then _sereus_offer "--help --listen --echo --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
+      if [[ $cur == -* ]]; then _sereus_offer "--help --listen --echo --transport --security --up-limit --down-limit --authorities --any-server --connections-max --metered --certificate --key --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
       fi ;;
     ping)
-      if [[ $cur == -* ]]; then _sereus_offer "--help --count --interval --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
+      if [[ $cur == -* ]]; then _sereus_offer "--help --transport --security --up-limit --down-limit --authorities --any-server --count --interval --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
       fi ;;
     identify)
-      if [[ $cur == -* ]]; then _sereus_offer "--help --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
+      if [[ $cur == -* ]]; then _sereus_offer "--help --transport --security --up-limit --down-limit --authorities --any-server --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
       fi ;;
     echo)
-      if [[ $cur == -* ]]; then _sereus_offer "--help --bytes --streams --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
+      if [[ $cur == -* ]]; then _sereus_offer "--help --transport --security --up-limit --down-limit --authorities --any-server --bytes --streams --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
       fi ;;
     perf)
-      if [[ $cur == -* ]]; then _sereus_offer "--help --up --down --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
+      if [[ $cur == -* ]]; then _sereus_offer "--help --transport --security --up-limit --down-limit --authorities --any-server --up --down --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"
       fi ;;
     shell)
       if [[ $cur == -* ]]; then _sereus_offer "--help --help --version --data --store --json --timeout --passphrase-file --verbose --log-level --quiet"

@@ -145,6 +145,14 @@ class Host:
         """Where it listens, with /p2p: what others dial."""
         return list((await self.info()).addresses)
 
+    async def configure(self, settings: t.HostSettings) -> None:
+        """Changes all settings while it runs, but `security` and the files; connections that are there stay."""
+        await self._pump.run(c.nothing, self._pump.handle.host_configure, self.id, c.settings_dict(settings))
+
+    async def protect(self, peer: str, tag: str, on: bool = True) -> None:
+        """Keeps the connections of a peer when there are too many, until no tag is left."""
+        await self._pump.run(c.nothing, self._pump.handle.peer_protect, self.id, peer, tag, on)
+
     async def listen(self, address: str) -> builtins.list[str]:
         """Listens on one more multiaddr; returns all addresses."""
         return await self._pump.run(c.lines, self._pump.handle.host_listen, self.id, address)
@@ -218,7 +226,7 @@ class Host:
         await self.close()
 
 
-async def create_host(pump: Pump, listen: Iterable[str] | None, seed: bytes) -> Host:
+async def create_host(pump: Pump, listen: Iterable[str] | None, seed: bytes, settings: t.HostSettings | None) -> Host:
     addresses: Any = None if listen is None else list(listen)
-    number, _ = await pump.run(c.host_number, pump.handle.host_create, seed, addresses)
+    number, _ = await pump.run(c.host_number, pump.handle.host_create, seed, addresses, c.settings_dict(settings))
     return Host(pump, number)

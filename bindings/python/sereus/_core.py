@@ -94,6 +94,7 @@ class Settings:
         log_level: int = logging.WARNING,
         event_queue_max: int = 0,
         operations_max: int = 0,
+        host: t.HostSettings | None = None,
     ) -> None:
         if isinstance(listen, str):
             raise TypeError("listen is a list of multiaddrs, not one")
@@ -118,6 +119,7 @@ class Settings:
         self.log_level = next((number for number, level in _LEVELS.items() if level <= log_level), 5)
         self.event_queue_max = event_queue_max
         self.operations_max = operations_max
+        self.host = host
 
     def open(self) -> Handle:
         """Blocks while keys are derived and logs are recovered."""
@@ -130,6 +132,7 @@ class Settings:
             self.control_socket,
             self.event_queue_max,
             self.operations_max,
+            settings_dict(self.host),
         )
 
 
@@ -516,6 +519,19 @@ def seconds(done: Done) -> float:
 def chunk(done: Done) -> tuple[bytes, bool]:
     """What a read gave, and whether it was the end."""
     return data(done), bool(done[11])
+
+
+def settings_dict(settings: t.HostSettings | None) -> dict[str, Any] | None:
+    """For the C interface, by its names."""
+    if settings is None:
+        return None
+    given = {name: getattr(settings, name) for name in settings.__slots__}
+    given["transports"] = " ".join(settings.transports)
+    given["security"] = " ".join(settings.security)
+    given["no_ipv4"] = not given.pop("ipv4")
+    given["no_ipv6"] = not given.pop("ipv6")
+    given["rates"] = {name: tuple(rate) for name, rate in settings.rates.items()}
+    return given
 
 
 def address_lines(address: str | Iterable[str] | None) -> str:

@@ -150,6 +150,14 @@ class Host:
         """Where it listens, with /p2p: what others dial."""
         return list(self.info().addresses)
 
+    def configure(self, settings: t.HostSettings, *, timeout: float | None = None) -> None:
+        """Changes all settings while it runs, but `security` and the files; connections that are there stay."""
+        self._pump.run(c.nothing, timeout, self._pump.handle.host_configure, self.id, c.settings_dict(settings))
+
+    def protect(self, peer: str, tag: str, on: bool = True, *, timeout: float | None = None) -> None:
+        """Keeps the connections of a peer when there are too many, until no tag is left."""
+        self._pump.run(c.nothing, timeout, self._pump.handle.peer_protect, self.id, peer, tag, on)
+
     def listen(self, address: str, *, timeout: float | None = None) -> builtins.list[str]:
         """Listens on one more multiaddr; returns all addresses."""
         return self._pump.run(c.lines, timeout, self._pump.handle.host_listen, self.id, address)

@@ -243,6 +243,7 @@ class Node:
     control_socket: a path to serve connect() on, or True for the one in the data folder.
     offline: no sockets until set_online(). fsync_each: a disk flush for every write. verify_each: check every received
     signature. kdf_interactive: passphrases are derived with 64 MiB instead of 256 MiB, for phones and tests.
+    host: settings of the node's own host.
     log_level: of the logging module; lines go to the logger "sereus" whenever somebody waits for the node.
 
     Raises Busy (another process holds the folder), WrongPassphrase, Corrupt, TooNew, NotFound, IoFailure.
@@ -264,6 +265,7 @@ class Node:
         log_level: int = logging.WARNING,
         event_queue_max: int = 0,
         operations_max: int = 0,
+        host: t.HostSettings | None = None,
     ) -> None:
         settings = c.Settings(
             data_folder,
@@ -278,6 +280,7 @@ class Node:
             log_level=log_level,
             event_queue_max=event_queue_max,
             operations_max=operations_max,
+            host=host,
         )
         self._take(settings.open())
 
@@ -344,12 +347,22 @@ class Node:
         return Host(self._pump, 0)
 
     def create_host(
-        self, *, listen: Iterable[str] | None = None, seed: bytes = b"", timeout: float | None = None
+        self,
+        *,
+        listen: Iterable[str] | None = None,
+        seed: bytes = b"",
+        settings: t.HostSettings | None = None,
+        timeout: float | None = None,
     ) -> Host:
         """Another host with a key of its own (`seed`: 32 secret bytes; without, another one each time)."""
         addresses = None if listen is None else list(listen)
-        number, _ = self._pump.run(c.host_number, timeout, self._handle.host_create, seed, addresses)
+        args = (seed, addresses, c.settings_dict(settings))
+        number, _ = self._pump.run(c.host_number, timeout, self._handle.host_create, *args)
         return Host(self._pump, number)
+
+    def network_changed(self, *, timeout: float | None = None) -> None:
+        """The device woke, or its network is another: connections move or are found dead, and peers are dialed at once."""
+        self._pump.run(c.nothing, timeout, self._handle.network_changed)
 
     # ---- Identity
 

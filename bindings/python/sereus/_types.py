@@ -8,7 +8,8 @@ numbers of this process; `uuid` is the same on all devices. `author` is a public
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -70,6 +71,39 @@ class RefusalReason(enum.IntEnum):
     STREAMS_PROTOCOL_PEER = 9
     MEMORY_TOTAL = 10
     MEMORY_PEER = 11
+
+
+class Rate(NamedTuple):
+    """Bytes a second; 0: no limit."""
+
+    up: int = 0
+    down: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSettings:
+    """How a host is to behave; see sereus_host_settings in sereus.h. What is left out has its default.
+
+    transports: allowed ones, the preferred first: ("quic", "tcp", "wss", "ws"). security: of TCP and WebSocket, likewise:
+    ("tls", "noise"). rates: by transport, and None for all together. The files are for secure WebSocket.
+    """
+
+    transports: tuple[str, ...] = ()
+    security: tuple[str, ...] = ()
+    ipv4: bool = True
+    ipv6: bool = True
+    metered: bool = False
+    connections_low: int = 0
+    connections_high: int = 0
+    connections_max: int = 0
+    connections_peer_max: int = 0
+    streams_peer_max: int = 0
+    memory_max: int = 0
+    rates: Mapping[str | None, Rate | tuple[int, int]] = field(default_factory=dict)
+    certificate_file: str = ""
+    key_file: str = ""
+    authorities_file: str = ""
+    any_server: bool = False
 
 
 # ---- Results

@@ -176,6 +176,7 @@ class Node:
         log_level: int = logging.WARNING,
         event_queue_max: int = 0,
         operations_max: int = 0,
+        host: t.HostSettings | None = None,
     ) -> None:
         settings = c.Settings(
             data_folder,
@@ -190,6 +191,7 @@ class Node:
             log_level=log_level,
             event_queue_max=event_queue_max,
             operations_max=operations_max,
+            host=host,
         )
         self._start(settings.open, False)
 
@@ -267,9 +269,19 @@ class Node:
         """The node's own host, which carries its stores: there while it has an identity and is online."""
         return Host(self._pump, 0)
 
-    async def create_host(self, *, listen: Iterable[str] | None = None, seed: bytes = b"") -> Host:
+    async def create_host(
+        self,
+        *,
+        listen: Iterable[str] | None = None,
+        seed: bytes = b"",
+        settings: t.HostSettings | None = None,
+    ) -> Host:
         """Another host with a key of its own (`seed`: 32 secret bytes; without, another one each time)."""
-        return await create_host(self._pump, listen, seed)
+        return await create_host(self._pump, listen, seed, settings)
+
+    async def network_changed(self) -> None:
+        """The device woke, or its network is another: connections move or are found dead, and peers are dialed at once."""
+        await self._pump.run(c.nothing, self._handle.network_changed)
 
     # ---- Identity
 

@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -227,8 +228,8 @@ py::object to_tuple(const sereus_event* event) {
       break;
     case SEREUS_EVENT_REFUSED:
       if (const auto* e = sereus_event_refused(event)) {
-        return py::make_tuple(kind, op, e->reason, e->incoming != 0, e->host, to_text(e->reason_name),
-                              to_text(e->peer), to_text(e->address), to_text(e->protocol), e->count);
+        return py::make_tuple(kind, op, e->reason, e->incoming != 0, e->host, to_text(e->reason_name), to_text(e->peer),
+                              to_text(e->address), to_text(e->protocol), e->count);
       }
       break;
     default:
@@ -296,6 +297,60 @@ py::list read_rows(const Row* (*at)(const sereus_rows*, size_t), Read&& read) {
   return list;
 }
 
+// ---- Settings of a host ----------------------------------------------------------------------------------------------
+
+// From a dictionary with the names of the C struct. Texts are its own: it must stay where it is while the struct is used.
+class HostSettings {
+ public:
+  explicit HostSettings(const std::optional<py::dict>& given) {
+    if (!given) return;
+    is_given_ = true;
+    for (const auto& item : *given) take(item.first.cast<std::string>(), item.second);
+    settings_.rates = rates_.data();
+    settings_.rate_count = rates_.size();
+  }
+  HostSettings(const HostSettings&) = delete;
+  HostSettings& operator=(const HostSettings&) = delete;
+  const sereus_host_settings* get() const { return is_given_ ? &settings_ : nullptr; }
+
+ private:
+  const char* keep(const py::handle& text) {
+    texts_.push_back(text.cast<std::string>());
+    return texts_.back().c_str();
+  }
+
+  void take(const std::string& name, const py::handle& value) {
+    sereus_host_settings& s = settings_;
+    if (name == "transports") s.transports = keep(value);
+    if (name == "security") s.security = keep(value);
+    if (name == "no_ipv4") s.no_ipv4 = value.cast<bool>();
+    if (name == "no_ipv6") s.no_ipv6 = value.cast<bool>();
+    if (name == "metered") s.metered = value.cast<bool>();
+    if (name == "connections_low") s.connections_low = value.cast<uint32_t>();
+    if (name == "connections_high") s.connections_high = value.cast<uint32_t>();
+    if (name == "connections_max") s.connections_max = value.cast<uint32_t>();
+    if (name == "connections_peer_max") s.connections_peer_max = value.cast<uint32_t>();
+    if (name == "streams_peer_max") s.streams_peer_max = value.cast<uint32_t>();
+    if (name == "memory_max") s.memory_max = value.cast<uint64_t>();
+    if (name == "certificate_file") s.certificate_file = keep(value);
+    if (name == "key_file") s.key_file = keep(value);
+    if (name == "authorities_file") s.authorities_file = keep(value);
+    if (name == "any_server") s.any_server = value.cast<bool>();
+    if (name != "rates") return;
+    for (const auto& item : value.cast<py::dict>()) {
+      sereus_rate rate = SEREUS_INIT(sereus_rate);
+      if (!item.first.is_none()) rate.transport = keep(item.first);
+      std::tie(rate.up_max, rate.down_max) = item.second.cast<std::pair<uint64_t, uint64_t>>();
+      rates_.push_back(rate);
+    }
+  }
+
+  bool is_given_ = false;
+  sereus_host_settings settings_ = SEREUS_INIT(sereus_host_settings);
+  std::deque<std::string> texts_;
+  std::vector<sereus_rate> rates_;
+};
+
 // ---- The node ------------------------------------------------------------------------------------------------------
 
 class Handle {
@@ -307,7 +362,7 @@ class Handle {
                                       const py::bytes& passphrase,
                                       const std::optional<std::vector<std::string>>& listen,
                                       const std::optional<std::string>& control_socket, uint32_t event_queue_max,
-                                      uint32_t operations_max) {
+                                      uint32_t operations_max, const std::optional<py::dict>& host) {
     std::unique_ptr<Handle> handle(new Handle);
     const std::vector<const char*> addresses = pointers(listen);
     sereus_config config = SEREUS_INIT(sereus_config);
@@ -322,6 +377,8 @@ class Handle {
     config.control_socket = or_null(control_socket);
     config.event_queue_max = event_queue_max;
     config.operations_max = operations_max;
+    const HostSettings settings(host);
+    config.host = settings.get();
     char detail[1024] = "";
     const sereus_status status =
         without_gil([&] { return sereus_open_detailed(&config, &handle->node_, detail, sizeof detail); });
@@ -518,17 +575,34 @@ class Handle {
     return submit([&](sereus_id* op) { return sereus_sync(node_, store, or_null(peer), op); });
   }
 
-  sereus_id host_create(const py::bytes& seed, const std::optional<std::vector<std::string>>& listen) {
+  sereus_id host_create(const py::bytes& seed, const std::optional<std::vector<std::string>>& listen,
+                        const std::optional<py::dict>& given) {
+    const HostSettings settings(given);
     const std::vector<const char*> addresses = pointers(listen);
     sereus_host_config config = SEREUS_INIT(sereus_host_config);
     config.seed = from_bytes(seed);
     config.listen = addresses.empty() ? nullptr : addresses.data();
     config.listen_count = addresses.size();
+    config.settings = settings.get();
     return submit([&](sereus_id* op) { return sereus_host_create(node_, &config, op); });
   }
 
   sereus_id host_close(sereus_id host) {
     return submit([&](sereus_id* op) { return sereus_host_close(node_, host, op); });
+  }
+
+  sereus_id host_configure(sereus_id host, const std::optional<py::dict>& given) {
+    const HostSettings settings(given);
+    return submit([&](sereus_id* op) { return sereus_host_configure(node_, host, settings.get(), op); });
+  }
+
+  sereus_id peer_protect(sereus_id host, const std::string& peer, const std::string& tag, bool on) {
+    return submit(
+        [&](sereus_id* op) { return sereus_peer_protect(node_, host, peer.c_str(), tag.c_str(), on ? 1 : 0, op); });
+  }
+
+  sereus_id network_changed() {
+    return submit([&](sereus_id* op) { return sereus_network_changed(node_, op); });
   }
 
   sereus_id host_listen(sereus_id host, const std::string& address) {
@@ -708,6 +782,9 @@ PYBIND11_MODULE(_sereus, m) {
       .def("invites", &Handle::invites)
       .def("host_create", &Handle::host_create)
       .def("host_close", &Handle::host_close)
+      .def("host_configure", &Handle::host_configure)
+      .def("peer_protect", &Handle::peer_protect)
+      .def("network_changed", &Handle::network_changed)
       .def("host_listen", &Handle::host_listen)
       .def("protocol_add", &Handle::protocol_add)
       .def("protocol_remove", &Handle::protocol_remove)
