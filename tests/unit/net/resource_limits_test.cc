@@ -256,6 +256,67 @@ TEST_F(ResourceLimitsTest, MemoryOfConnectionsAndStreamsIsReserved) {
   EXPECT_EQ(limits.use().memory, settings.memory);
 }
 
+// ---- Memory in buffers
+
+TEST_F(ResourceLimitsTest, BuffersCountAsMemoryAndReplaceWhatWasMeasuredBefore) {
+  ASSERT_EQ(connect(1), std::nullopt);
+  ASSERT_EQ(connect(2), std::nullopt);
+  limits.set_buffered(peer(1), 1000);
+  limits.set_buffered(peer(2), 500);
+  limits.set_buffered(peer(1), 200);
+  limits.set_buffered(peer(9), 7000);  // nobody
+  EXPECT_EQ(limits.use().memory, 2 * kConnectionMemory + 700);
+  EXPECT_EQ(limits.use(peer(1)).memory, kConnectionMemory + 200);
+  EXPECT_EQ(limits.use(peer(9)).memory, 0u);
+  limits.remove_connection(peer(1));  // with what it had in buffers
+  EXPECT_EQ(limits.use().memory, kConnectionMemory + 500);
+  limits.remove_connection(peer(2));
+  EXPECT_EQ(limits.use().memory, 0u);
+}
+
+TEST_F(ResourceLimitsTest, WhoHoldsTooMuchIsNamed) {
+  ResourceSettings settings;
+  settings.memory = 1 << 20;
+  settings.memory_peer = 512 << 10;
+  use(settings);
+  for (const uint8_t n : {1, 2, 3}) ASSERT_EQ(connect(n), std::nullopt);
+  EXPECT_FALSE(limits.excess());
+  limits.set_buffered(peer(2), settings.memory_peer - kConnectionMemory);
+  EXPECT_FALSE(limits.excess());  // at the limit is not above it
+  EXPECT_TRUE(limits.memory_is_tight());
+  limits.set_buffered(peer(2), settings.memory_peer - kConnectionMemory + 1);
+  ASSERT_TRUE(limits.excess());
+  EXPECT_EQ(limits.excess()->peer, peer(2));
+  EXPECT_EQ(limits.excess()->reason, RefusalReason::memory_peer);
+  // In all it is the one that has most.
+  limits.set_buffered(peer(1), 300 << 10);
+  limits.set_buffered(peer(2), 301 << 10);
+  limits.set_buffered(peer(3), 250 << 10);
+  ASSERT_TRUE(limits.excess());
+  EXPECT_EQ(limits.excess()->peer, peer(2));
+  EXPECT_EQ(limits.excess()->reason, RefusalReason::memory_total);
+  // What is full refuses what is new.
+  EXPECT_EQ(connect(4), RefusalReason::memory_total);
+  EXPECT_EQ(open(1, kA), RefusalReason::memory_total);
+  EXPECT_FALSE(admit("127.0.0.1"));
+  limits.on_ended_for(*limits.excess(), true, "/ip4/10.0.0.9", kA, now);
+  limits.set_buffered(peer(2), 0);
+  EXPECT_FALSE(limits.excess());
+  bool told_of_it = false;
+  for (const Refused& refused : told()) {
+    told_of_it = told_of_it || (refused.reason == RefusalReason::memory_total && refused.count >= 1);
+  }
+  EXPECT_TRUE(told_of_it);
+}
+
+TEST_F(ResourceLimitsTest, ReservesAloneEndNothing) {
+  ASSERT_EQ(connect(1), std::nullopt);
+  ResourceSettings settings;
+  settings.memory = settings.memory_peer = 1;
+  use(settings);
+  EXPECT_FALSE(limits.excess());
+}
+
 // ---- Telling
 
 TEST_F(ResourceLimitsTest, AlikeRefusalsAreToldTogether) {

@@ -130,7 +130,7 @@ TEST_P(WebSocketHostTest, CountsAsWhatItIsAndNotAsTcp) {
   CountingGate gate;
   BandwidthLimits limits;
   limits.transport[static_cast<size_t>(TransportKind::tcp)] = {1, 1};
-  limits.transport[static_cast<size_t>(kind)].up = 100'000;
+  limits.transport[static_cast<size_t>(kind)].up = 50'000;
   Bandwidth bandwidth(limits);
   TcpSettings settings = server_settings();
   settings.gate = &gate;
@@ -148,7 +148,7 @@ TEST_P(WebSocketHostTest, CountsAsWhatItIsAndNotAsTcp) {
   ASSERT_TRUE(client.host->dial(address, limited.host->peer_id()).ok());
   ASSERT_TRUE(world.run(5 * kSecond, [&] { return find<DialFailed>(client) != nullptr; }));
   EXPECT_EQ(gate.asked, (std::vector<TransportKind>{kind, kind}));
-  // Its own limit holds, and TCP's does not.
+  // Its own limit holds, and TCP's does not. Nobody reads, so that yamux's window of 256 KiB is all that goes.
   const auto stream = limited.host->open_stream(find<Connected>(limited)->connection, kEcho);
   ASSERT_TRUE(stream.ok());
   client.host->set_protocols({std::string(kEcho)});
@@ -158,7 +158,7 @@ TEST_P(WebSocketHostTest, CountsAsWhatItIsAndNotAsTcp) {
   const uint64_t before = limited.host->stats().bytes_sent;
   world.run(3 * kSecond);
   const auto sent = static_cast<double>(limited.host->stats().bytes_sent - before);
-  EXPECT_NEAR(sent, 300'000, 66'000);  // a whole frame of yamux may be before or behind
+  EXPECT_NEAR(sent, 150'000, 66'000);  // a whole frame of yamux may be before or behind
 }
 
 TEST_P(WebSocketHostTest, CarriesAMebibyteEachWay) {

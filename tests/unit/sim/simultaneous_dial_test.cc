@@ -73,7 +73,7 @@ TEST_P(SimultaneousDialTest, BothAnswersStayUsable) {
     world.run_for(kSecondUs);
     EXPECT_EQ(world.call(b, on_connection(RequestKind::ping, b.done(of_b)->connection)).status, Code::not_found);
   }
-  RecordProperty("superseded", static_cast<int>(superseded));
+  EXPECT_GT(superseded, 0u);  // it was about that
 }
 
 }  // namespace
