@@ -21,6 +21,10 @@ class RequestGuard {
 // Hands the request on; *op becomes its id.
 sereus_status submit(NodeHandle& handle, RequestGuard& guard, sereus_id* op);
 sereus_status read(NodeHandle& handle, const node::Query& query, sereus_rows** out);
+// A whole function that submits one text, perhaps for what a number names, and one that reads without arguments.
+sereus_status submit_text(sereus_node* node, node::RequestKind kind, uint64_t named, const char* text, size_t size_max,
+                          sereus_id* op);
+sereus_status read_all(sereus_node* node, node::QueryKind kind, sereus_rows** out);
 
 }  // namespace sereus::capi
 

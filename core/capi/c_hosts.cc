@@ -17,16 +17,7 @@ static_assert(kStreamWriteMax == SEREUS_STREAM_WRITE_MAX);
 constexpr size_t kHostConfigSizeMin = offsetof(sereus_host_config, listen_count) + sizeof(size_t);
 constexpr uint32_t kWriteFlags = SEREUS_STREAM_FINISH;
 
-// What is named by a number, with one text.
-sereus_status submit_named(sereus_node* node, RequestKind kind, sereus_id named, const char* text, sereus_id* op) {
-  SEREUS_BEGIN_SUBMIT(handle, node, op);
-  RequestGuard guard(kind);
-  guard.request.store = named;
-  SEREUS_CHECK(copy_text(text, kTextSizeMax, Presence::required, &guard.request.x));
-  return submit(*handle, guard, op);
-}
-
-// And without one; 0 names nothing.
+// Without a text; 0 names nothing.
 sereus_status submit_for(sereus_node* node, RequestKind kind, sereus_id named, sereus_id* op) {
   SEREUS_BEGIN_SUBMIT(handle, node, op);
   if (named == 0) return SEREUS_E_NOT_FOUND;
@@ -53,13 +44,6 @@ Code copy_settings(const sereus_host_settings* from, Bytes* to) {
   if (!settings.ok()) return settings.code();
   *to = node::encode_host_settings(*settings);
   return Code::ok;
-}
-
-sereus_status read_rows(sereus_node* node, QueryKind kind, sereus_rows** out) {
-  SEREUS_BEGIN_READ(handle, node, out);
-  node::Query query;
-  query.kind = kind;
-  return read(*handle, query, out);
 }
 
 }  // namespace
@@ -107,15 +91,15 @@ sereus_status sereus_host_close(sereus_node* node, sereus_id host, sereus_id* op
 }
 
 sereus_status sereus_host_listen(sereus_node* node, sereus_id host, const char* address, sereus_id* op) {
-  return submit_named(node, RequestKind::host_listen, host, address, op);
+  return submit_text(node, RequestKind::host_listen, host, address, kTextSizeMax, op);
 }
 
 sereus_status sereus_protocol_add(sereus_node* node, sereus_id host, const char* protocol, sereus_id* op) {
-  return submit_named(node, RequestKind::protocol_add, host, protocol, op);
+  return submit_text(node, RequestKind::protocol_add, host, protocol, kTextSizeMax, op);
 }
 
 sereus_status sereus_protocol_remove(sereus_node* node, sereus_id host, const char* protocol, sereus_id* op) {
-  return submit_named(node, RequestKind::protocol_remove, host, protocol, op);
+  return submit_text(node, RequestKind::protocol_remove, host, protocol, kTextSizeMax, op);
 }
 
 sereus_status sereus_dial(sereus_node* node, sereus_id host, const char* peer, const char* addresses, sereus_id* op) {
@@ -141,7 +125,7 @@ sereus_status sereus_identify(sereus_node* node, sereus_id connection, sereus_id
 }
 
 sereus_status sereus_stream_open(sereus_node* node, sereus_id connection, const char* protocol, sereus_id* op) {
-  return submit_named(node, RequestKind::stream_open, connection, protocol, op);
+  return submit_text(node, RequestKind::stream_open, connection, protocol, kTextSizeMax, op);
 }
 
 sereus_status sereus_stream_write(sereus_node* node, sereus_id stream, sereus_bytes data, uint32_t flags,
@@ -169,7 +153,7 @@ sereus_status sereus_stream_reset(sereus_node* node, sereus_id stream, sereus_id
   return submit_for(node, RequestKind::stream_reset, stream, op);
 }
 
-sereus_status sereus_hosts(sereus_node* node, sereus_rows** out) { return read_rows(node, QueryKind::hosts, out); }
+sereus_status sereus_hosts(sereus_node* node, sereus_rows** out) { return read_all(node, QueryKind::hosts, out); }
 sereus_status sereus_connections(sereus_node* node, sereus_rows** out) {
-  return read_rows(node, QueryKind::connections, out);
+  return read_all(node, QueryKind::connections, out);
 }

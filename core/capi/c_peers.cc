@@ -14,20 +14,6 @@ constexpr uint32_t kInviteUsesDefault = 1;
 constexpr uint32_t kInviteExpiresDefault = 24 * 60 * 60;
 constexpr size_t kInviteOptionsSizeMin = offsetof(sereus_invite_options, peer) + sizeof(const char*);
 
-sereus_status submit_text(sereus_node* node, RequestKind kind, const char* text, size_t size_max, sereus_id* op) {
-  SEREUS_BEGIN_SUBMIT(handle, node, op);
-  RequestGuard guard(kind);
-  SEREUS_CHECK(copy_text(text, size_max, Presence::required, &guard.request.x));
-  return submit(*handle, guard, op);
-}
-
-sereus_status read_all(sereus_node* node, QueryKind kind, sereus_rows** out) {
-  SEREUS_BEGIN_READ(handle, node, out);
-  node::Query query;
-  query.kind = kind;
-  return read(*handle, query, out);
-}
-
 }  // namespace
 
 sereus_status sereus_invite_create(sereus_node* node, const sereus_invite_options* from, sereus_id* op) {
@@ -45,15 +31,15 @@ sereus_status sereus_invite_create(sereus_node* node, const sereus_invite_option
 }
 
 sereus_status sereus_invite_revoke(sereus_node* node, const char* invite, sereus_id* op) {
-  return submit_text(node, RequestKind::invite_revoke, invite, kInviteSizeMax, op);
+  return submit_text(node, RequestKind::invite_revoke, 0, invite, kInviteSizeMax, op);
 }
 
 sereus_status sereus_join(sereus_node* node, const char* invite, sereus_id* op) {
-  return submit_text(node, RequestKind::join, invite, kInviteSizeMax, op);
+  return submit_text(node, RequestKind::join, 0, invite, kInviteSizeMax, op);
 }
 
 sereus_status sereus_peer_remove(sereus_node* node, const char* peer, sereus_id* op) {
-  return submit_text(node, RequestKind::peer_remove, peer, kTextSizeMax, op);
+  return submit_text(node, RequestKind::peer_remove, 0, peer, kTextSizeMax, op);
 }
 
 sereus_status sereus_peer_add_address(sereus_node* node, const char* peer, const char* address, sereus_id* op) {

@@ -379,6 +379,20 @@ AppHost::Connection* AppHost::connection_of(OpRef ref, uint64_t number) {
   return nullptr;
 }
 
+void AppHost::tell(uint32_t what, uint64_t number, const Connection& connection, const Error& why) {
+  Event event;
+  event.kind = EventKind::connection;
+  event.what = what;
+  event.host = host_;
+  event.connection = number;
+  event.peer = connection.peer.to_string();
+  event.address = connection.address;
+  event.incoming = connection.incoming;
+  event.status = why.code;
+  event.detail = why.detail;
+  context_.emit(std::move(event));
+}
+
 void AppHost::on_connected(const net::Connected& event) {
   const uint64_t number = node_.next_number();
   Connection& connection = connections_[number];
@@ -388,15 +402,7 @@ void AppHost::on_connected(const net::Connected& event) {
   connection.incoming = event.incoming;
   connection_numbers_[event.connection] = number;
   show(number);
-  Event told;
-  told.kind = EventKind::connection;
-  told.what = kConnected;
-  told.host = host_;
-  told.connection = number;
-  told.peer = event.peer.to_string();
-  told.address = event.address;
-  told.incoming = event.incoming;
-  context_.emit(std::move(told));
+  tell(kConnected, number, connection, {Code::ok, {}});
 }
 
 void AppHost::on_disconnected(const net::Disconnected& event) {
@@ -415,17 +421,7 @@ void AppHost::on_disconnected(const net::Disconnected& event) {
   view_.hide_connection(number);
   for (const OpRef ref : gone.identify_waiting) context_.complete(ref, why);
   for (const OpRef ref : gone.ping_waiting) context_.complete(ref, why);
-  Event told;
-  told.kind = EventKind::connection;
-  told.what = kDisconnected;
-  told.host = host_;
-  told.connection = number;
-  told.peer = gone.peer.to_string();
-  told.address = gone.address;
-  told.incoming = gone.incoming;
-  told.status = event.reason.code;
-  told.detail = event.reason.detail;
-  context_.emit(std::move(told));
+  tell(kDisconnected, number, gone, event.reason);
 }
 
 // ---- Identify and ping ----------------------------------------------------------------------------------------------
@@ -465,15 +461,7 @@ void AppHost::on_identified(const net::Identified& notice) {
   Connection& connection = connections_.at(number);
   connection.identified = notice.peer;
   show(number);
-  Event told;
-  told.kind = EventKind::connection;
-  told.what = kIdentified;
-  told.host = host_;
-  told.connection = number;
-  told.peer = connection.peer.to_string();
-  told.address = connection.address;
-  told.incoming = connection.incoming;
-  context_.emit(std::move(told));
+  tell(kIdentified, number, connection, {Code::ok, {}});
   answer_identify(number, connection, {});
 }
 

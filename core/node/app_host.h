@@ -138,6 +138,7 @@ class AppHost {
   void answer_all(Stream& stream, const Error& why);
 
   void show(uint64_t number);
+  void tell(uint32_t what, uint64_t number, const Connection& connection, const Error& why);
   Connection* connection_of(OpRef ref, uint64_t number);
   Stream* stream_of(OpRef ref, uint64_t number);
 

@@ -8,10 +8,11 @@
 
 namespace sereus::node {
 
-inline constexpr size_t kStoresMax = 1024;                      // each holds two readers and a log open
-inline constexpr size_t kPeersMax = 4096;                       // remembered; those with the oldest sync go first
-inline constexpr size_t kConnectionsMax = 512;                  // of our own members; strangers have their own bound
-inline constexpr size_t kStrangersMax = 32;                     // connections of peers that belong to no root of ours
+inline constexpr size_t kStoresMax = 1024;       // each holds two readers and a log open
+inline constexpr size_t kPeersMax = 4096;        // remembered; those with the oldest sync go first
+inline constexpr size_t kConnectionsMax = 512;   // of our own members; strangers have their own bound
+inline constexpr size_t kStrangersMax = 32;      // connections of peers that belong to no root of ours
+inline constexpr size_t kAppStrangersMax = 256;  // likewise, while the application serves protocols: members keep half
 inline constexpr uint64_t kStrangerUs = 30 * kMicrosPerSecond;  // to redeem an invite, then they are disconnected
 inline constexpr size_t kWatchesMax = 1024;
 inline constexpr size_t kCommitBytesMax = 8 * 1024 * 1024;  // of one group commit: what a step back after ENOSPC costs

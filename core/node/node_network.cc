@@ -171,7 +171,7 @@ void NodeImpl::on_connected(const net::Connected& event) {
   // The application's protocols are for anybody; ours are for members.
   const bool for_application = app_hosts_.own().serves() || app_hosts_.own().uses(event.connection);
   if ((!device && !for_application) || connection.device == own_device() || connections_.size() >= kConnectionsMax ||
-      (!member && !for_application && strangers >= kStrangersMax)) {
+      (!member && strangers >= (for_application ? kAppStrangersMax : kStrangersMax))) {
     host_->disconnect(event.connection, Code::again);
     return;
   }
@@ -194,6 +194,7 @@ void NodeImpl::on_connected(const net::Connected& event) {
   connections_[event.connection] = connection;
   publish_due_ = true;
   if (device && belongs(*device)) {
+    host_->protect(event.peer, "member");  // whatever the water marks say
     remember_address(*device, event.address);
     emit_peer(kPeerConnected, *device, event.address, 0);
     ensure_sessions(*device, peer_of(*device));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Coroutine
@@ -170,6 +171,44 @@ def test_settings() -> None:
                 with pytest.raises(sereus.Invalid):
                     await client.configure(sereus.HostSettings(**wrong))
             await node.network_changed()
+
+    run(main())
+
+
+def test_limits_refuse_and_tell() -> None:
+    async def main() -> None:
+        async with aio.Node() as node:
+            few = sereus.HostSettings(streams_peer_max=2, connections_max=1)
+            server = await node.create_host(listen=[TRANSPORTS["quic"]], settings=few)
+            incoming = await server.accept(ECHO)
+            events = node.events()
+            connection = await (await node.create_host()).dial(await server.addresses())
+            held = [await connection.open_stream(ECHO) for _ in range(2)]
+            for stream in held:
+                await stream.write("x")
+                await anext(incoming)
+            with pytest.raises(sereus.SereusError):
+                third = await connection.open_stream(ECHO)
+                while True:
+                    await third.write("x")
+                    await third.read()
+            async for event in events:
+                if isinstance(event, sereus.Refused):
+                    assert event.reason == sereus.RefusalReason.STREAMS_PEER
+                    assert (event.host, event.protocol, event.incoming) == (server.id, ECHO, True)
+                    assert event.peer and event.count >= 1 and event.reason_name
+                    break
+            other = await node.create_host()
+            with contextlib.suppress(sereus.SereusError):  # refused before or right after the handshake
+                late = await other.dial(await server.addresses())
+                with pytest.raises(sereus.SereusError):
+                    while True:
+                        await late.ping()
+            async for event in events:
+                if isinstance(event, sereus.Refused):
+                    assert event.reason == sereus.RefusalReason.CONNECTIONS_TOTAL
+                    break
+            assert await connection.ping() > 0  # who was there stays
 
     run(main())
 
