@@ -89,6 +89,8 @@ class QuicConnection {
 
   // Streams. The stream is one of this connection's.
   Result<StreamId> open_stream(std::string_view protocol);
+  // From now on the peer has kNegotiationTimeoutUs to agree.
+  void begin_negotiation(QuicStream& stream);
   Result<size_t> write(QuicStream& stream, ByteView data);
   Host::ReadResult read(QuicStream& stream, ByteSpan out);
   void finish(QuicStream& stream);

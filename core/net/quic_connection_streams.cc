@@ -17,9 +17,20 @@ QuicStream& QuicConnection::add_stream(int64_t quic_id, bool incoming) {
   QuicStream& out = *stream;
   streams_.emplace(id, std::move(stream));
   ngtcp2_conn_set_stream_user_data(conn_, quic_id, &out);
-  out.negotiation_deadline_us = core_.now.mono_us + kNegotiationTimeoutUs;
-  negotiations_.emplace(out.negotiation_deadline_us, id);
+  // What the application opens, it opens between two steps: only the next one knows the time.
+  if (incoming) {
+    begin_negotiation(out);
+  } else {
+    core_.opened.push_back(id);
+  }
   return out;
+}
+
+void QuicConnection::begin_negotiation(QuicStream& stream) {
+  if (!stream.negotiating()) return;
+  stream.negotiation_deadline_us = core_.now.mono_us + kNegotiationTimeoutUs;
+  negotiations_.emplace(stream.negotiation_deadline_us, stream.id);
+  if (!stream.incoming) update_timer();  // the other's come with packets, after which it is set anyway
 }
 
 Result<StreamId> QuicConnection::open_stream(std::string_view protocol) {

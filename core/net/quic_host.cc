@@ -393,8 +393,15 @@ bool QuicHost::write_connections() {
   return more;
 }
 
+void QuicHost::begin_negotiations() {
+  for (const StreamId id : std::exchange(core_.opened, {})) {
+    if (QuicStream* stream = find_stream(id)) stream->connection.begin_negotiation(*stream);
+  }
+}
+
 uint64_t QuicHost::step(const Times& now) {
   advance(now);
+  begin_negotiations();
   const WolfsslScope scope(core_.random, core_.now.wall_us);
   flush_sockets();
   if (!core_.closed) start_dials();

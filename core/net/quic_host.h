@@ -87,6 +87,7 @@ class QuicHost final : public Host {
   Result<QuicSocket*> socket_for(const IpEndpoint& remote);
 
   void start_dials();
+  void begin_negotiations();
   bool in_use(const QuicSocket& socket) const;
   void retire_sockets();
   void flush_sockets();

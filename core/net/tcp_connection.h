@@ -71,6 +71,8 @@ class TcpConnection {
 
   // --- from the application
   Result<StreamId> open_stream(std::string_view protocol);
+  // From now on the peer has kNegotiationTimeoutUs to agree.
+  void begin_negotiation(TcpStream& stream);
   Result<size_t> write(TcpStream& stream, ByteView data);
   Result<Host::ReadResult> read(TcpStream& stream, ByteSpan out);
   void finish(TcpStream& stream);

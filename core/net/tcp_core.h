@@ -73,6 +73,7 @@ struct TcpCore {
   std::vector<std::string> protocols;
   std::deque<HostEvent> events;
   std::unordered_map<StreamId, TcpStream*> streams;  // those the application knows
+  std::vector<StreamId> opened;  // by the application since the last step: begin_negotiation() waits for the time
   TimerHeap timers;
   std::vector<ConnectionId> dirty;  // connections that may have something to do, in order
   // Connections that wait for a limit of bandwidth, by their kind and direction: they take turns.

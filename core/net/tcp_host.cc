@@ -298,8 +298,15 @@ uint64_t TcpHost::next_turn() {
   return next;
 }
 
+void TcpHost::begin_negotiations() {
+  for (const StreamId id : std::exchange(core_.opened, {})) {
+    if (TcpStream* stream = find_stream(id)) stream->connection.begin_negotiation(*stream);
+  }
+}
+
 uint64_t TcpHost::step(const Times& now) {
   advance(now);
+  begin_negotiations();
   if (!closed_) start_dials();
   serve_turns();
   while (core_.timers.next_us() <= core_.now.mono_us) {

@@ -78,6 +78,7 @@ class TcpHost final : public Host, public LinkEvents {
 
   void advance(const Times& now);
   void start_dials();
+  void begin_negotiations();
   void serve_turns();
   uint64_t next_turn();
   TcpConnection* of_link(LinkId link);
