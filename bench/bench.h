@@ -17,17 +17,20 @@ struct Options {
   bool json = false;
   bool cpu_time = false;  // measure the thread's processor time: for work on a machine that is busy otherwise
   uint64_t entries = 100'000;
-  uint64_t bytes = uint64_t{256} << 20;  // sent over one stream
+  uint64_t bytes = 0;  // sent over one stream; 0: the benchmark's own, which it does not see
   uint64_t runs = 3;
-  std::string only;    // run the parts whose name contains this; empty: all
-  std::string folder;  // of this run's data; empty before the run
+  bool warm_up = false;  // the figures are not told
+  std::string only;      // run the parts whose name contains this; empty: all
+  std::string folder;    // of this run's data; empty before the run
+  std::string js;        // where js-libp2p's programs (tests/interop/js) are installed; empty: they are not
 
   bool wanted(std::string_view part) const { return only.empty() || part.find(only) != std::string_view::npos; }
 };
 
 struct Limit {
   std::string name;
-  double value = 0;  // in the unit of its row
+  double value = 0;   // in the unit of its row
+  double target = 0;  // of the row's ratio to it; 0: none
 };
 enum class Better : uint8_t { more, less };
 
@@ -63,9 +66,9 @@ class Report {
 // Runs once, and adds its rows.
 using Benchmark = void (*)(const Options&, Report&);
 
-// Makes a benchmark known to main: `const Registration kStore("store", run);`
+// Makes a benchmark known to main: `const Registration kStore("store", run);`. `bytes` is what --bytes is without the option.
 struct Registration {
-  Registration(const char* name, Benchmark run);
+  Registration(const char* name, Benchmark run, uint64_t bytes = uint64_t{256} << 20);
 };
 
 }  // namespace sereus::bench

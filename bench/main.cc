@@ -17,8 +17,13 @@ namespace {
 constexpr uint64_t kWarmUpEntries = 5'000;
 constexpr uint64_t kWarmUpBytes = uint64_t{16} << 20;
 
-std::map<std::string, Benchmark>& benchmarks() {
-  static std::map<std::string, Benchmark> all;
+struct Known {
+  Benchmark run = nullptr;
+  uint64_t bytes = 0;
+};
+
+std::map<std::string, Known>& benchmarks() {
+  static std::map<std::string, Known> all;
   return all;
 }
 
@@ -35,9 +40,11 @@ bool run_once(Benchmark run, Options options, Report& report) {
 }
 
 // `measured` becomes true when --only left something to measure.
-bool run_benchmark(const std::string& name, const Options& options, bool with_title, bool& measured) {
-  const Benchmark run = benchmarks().at(name);
+bool run_benchmark(const std::string& name, Options options, bool with_title, bool& measured) {
+  const auto [run, bytes] = benchmarks().at(name);
+  if (options.bytes == 0) options.bytes = bytes;
   Options warm_up = options;
+  warm_up.warm_up = true;
   warm_up.entries = std::min(options.entries, kWarmUpEntries);
   warm_up.bytes = std::min(options.bytes, kWarmUpBytes);
   Report ignored;
@@ -55,14 +62,16 @@ bool run_benchmark(const std::string& name, const Options& options, bool with_ti
 
 }  // namespace
 
-Registration::Registration(const char* name, Benchmark run) { benchmarks().emplace(name, run); }
+Registration::Registration(const char* name, Benchmark run, uint64_t bytes) {
+  benchmarks().emplace(name, Known{run, bytes});
+}
 
 }  // namespace sereus::bench
 
 int main(int argc, char** argv) {
   using namespace sereus::bench;
   std::vector<std::string> known;
-  for (const auto& [name, run] : benchmarks()) known.push_back(name);
+  for (const auto& [name, known_as] : benchmarks()) known.push_back(name);
 
   CLI::App app("Measures Sereus beside the physical limits of this machine, in the same run.", "sereus-bench");
   Options options;
@@ -73,7 +82,7 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(uint64_t{1'000}, uint64_t{100'000'000}));
   app.add_option("--bytes", options.bytes, "bytes sent over one stream, for example 64MiB")
-      ->default_str("256MiB")
+      ->default_str("net 1GiB, else 256MiB")
       ->transform(CLI::AsSizeValue(false))
       ->check(CLI::Range(uint64_t{1} << 20, uint64_t{1} << 40));
   app.add_option("--runs", options.runs, "measured runs, after one to warm up; medians are told")
@@ -83,13 +92,16 @@ int main(int argc, char** argv) {
   app.add_option("--folder", options.folder, "where to put data, on the disk that is to be measured")
       ->capture_default_str()
       ->check(CLI::ExistingDirectory);
+  app.add_option("--js", options.js, "net: where tests/interop/js is installed with its packages; ./dev bench knows")
+      ->check(CLI::ExistingDirectory);
   app.add_flag("--cpu", options.cpu_time,
                "store: the thread's processor time instead of the time that passed, for a machine that is busy");
   app.add_flag("--json", options.json, "one JSON object per figure");
   app.set_help_flag("-h,--help", "print this and exit");
   app.footer(
       "Parts of store: grouped, transactions, synced, chain, every, reopen, reads.\n"
-      "Parts of quic: stream, handshakes, catch-up.");
+      "Parts of quic: stream, handshakes, catch-up.\n"
+      "Parts of net: QUIC, TCP+TLS, TCP+Noise, WS+Noise, WSS+Noise, each with stream, ping, handshake; idle.");
   CLI11_PARSE(app, argc, argv);
 
   if (names.empty()) names = known;

@@ -2,25 +2,21 @@
 // --only: stream, handshakes, catch-up.
 
 #include <algorithm>
-#include <atomic>
 #include <memory>
 #include <string>
-#include <variant>
 
 #include "bench/bench.h"
 #include "bench/bench_node.h"
+#include "bench/net_side.h"
 #include "bench/raw.h"
 #include "bench/raw_net.h"
 #include "bench/support.h"
 #include "core/net/limits.h"
 #include "core/store/limits.h"
-#include "drivers/posix/posix_times.h"
 
 namespace sereus::bench {
 namespace {
 
-constexpr char kProtocol[] = "/sereus-bench/1.0.0";
-constexpr size_t kChunk = 64 * 1024;  // what a node reads and writes at once
 constexpr size_t kHandshakesAtOnce = 8;
 constexpr uint64_t kHandshakes = 1'000;
 constexpr uint64_t kWarmUpShare = 250'000;  // bytes of --bytes for one handshake, so that a warm-up is short
@@ -28,154 +24,12 @@ constexpr uint64_t kAhead = 20'000;         // puts submitted and not answered
 constexpr uint64_t kEntriesOfTarget = 100'000;
 constexpr size_t kLogBytes = 230;  // of one put's entry in the log, with its frame
 
-// A host on its own sockets, and what happens to it. The thread that calls turn() is the host's.
-class Side {
- public:
-  Side() : loop_(must(posix::PosixLoop::make())), hosts_(*loop_, random_, nullptr) {
-    crypto::SecretBytes<32> seed;
-    random_.fill(ByteSpan(seed.data(), crypto::kSeedSize));
-    parts_ = must(hosts_.make_host(seed));
-    host_ = parts_.host.get();
-    host_->set_protocols({kProtocol});
-    must(host_->listen("/ip4/127.0.0.1/udp/0/quic-v1"));
-    address_ = host_->listen_addresses().at(0);
-    peer_ = host_->peer_id();
-  }
-  virtual ~Side() = default;
-
-  net::Host& host() { return *host_; }
-  // Where others reach it; any thread.
-  const std::string& address() const { return address_; }
-  const net::PeerId& peer() const { return peer_; }
-  void wake() { loop_->wake(); }
-  // Waits for something to do, and does it.
-  void turn() {
-    loop_->wait(deadline_);
-    const Times now = posix::now();
-    host_->step(now);
-    while (auto event = host_->next_event()) on_event(*event);
-    deadline_ = host_->step(now);
-  }
-
- protected:
-  virtual void on_event(const net::HostEvent& event) = 0;
-
- private:
-  posix::PosixRandom random_;
-  std::unique_ptr<posix::PosixLoop> loop_;
-  posix::PosixHosts hosts_;
-  net::SwarmParts parts_;
-  net::Host* host_ = nullptr;
-  std::string address_;
-  net::PeerId peer_;
-  uint64_t deadline_ = 0;
-};
-
-// Reads whatever comes, on a thread of its own.
-class Server final : public Side {
- public:
-  explicit Server(Side* told) : told_(told) {
-    thread_ = must(posix::PosixThread::start("bench-server", [this] {
-      while (!stopped_) turn();
-    }));
-  }
-  ~Server() override {
-    stopped_ = true;
-    wake();
-    thread_.reset();
-  }
-  bool stream_ended() const { return ended_; }
-  uint64_t bytes() const { return bytes_; }
-
- private:
-  void on_event(const net::HostEvent& event) override {
-    const auto* readable = std::get_if<net::StreamReadable>(&event);
-    if (readable == nullptr) return;
-    while (true) {
-      const auto read = must(host().read(readable->stream, chunk_));
-      bytes_ += read.size;
-      if (read.finished) {
-        ended_ = true;
-        told_->wake();
-      }
-      if (read.finished || read.size < chunk_.size()) return;
-    }
-  }
-
-  Side* const told_;  // when the stream has ended
-  Bytes chunk_ = Bytes(kChunk);
-  std::atomic<bool> stopped_{false};
-  std::atomic<bool> ended_{false};
-  std::atomic<uint64_t> bytes_{0};
-  std::unique_ptr<posix::PosixThread> thread_;
-};
-
-// Sends `bytes` over one stream.
-class Sender final : public Side {
- public:
-  explicit Sender(uint64_t bytes) : left_(bytes) {}
-  double began() const { return began_; }
-
- private:
-  void on_event(const net::HostEvent& event) override {
-    if (const auto* connected = std::get_if<net::Connected>(&event)) {
-      stream_ = must(host().open_stream(connected->connection, kProtocol));
-    } else if (std::holds_alternative<net::StreamOpened>(event)) {
-      began_ = now_s();
-      write();
-    } else if (std::holds_alternative<net::StreamWritable>(event)) {
-      write();
-    } else if (const auto* failed = std::get_if<net::DialFailed>(&event)) {
-      die(failed->error);
-    } else if (const auto* closed = std::get_if<net::StreamClosed>(&event)) {
-      die(closed->reason);
-    }
-  }
-  void write() {
-    while (left_ > 0) {
-      const size_t size = std::min<uint64_t>(chunk_.size(), left_);
-      const size_t written = must(host().write(stream_, ByteView(chunk_).first(size)));
-      left_ -= written;
-      if (written < size) return;
-    }
-    host().finish(stream_);
-  }
-
-  uint64_t left_;
-  const Bytes chunk_ = Bytes(kChunk, 7);
-  net::StreamId stream_ = 0;
-  double began_ = 0;
-};
-
-// Connects, disconnects, and connects again.
-class Dialer final : public Side {
- public:
-  explicit Dialer(const Side& other) : other_(other) {}
-  void dial() { must(host().dial(other_.address(), other_.peer())); }
-  uint64_t connected() const { return connected_; }
-
- private:
-  void on_event(const net::HostEvent& event) override {
-    if (const auto* connected = std::get_if<net::Connected>(&event)) {
-      ++connected_;
-      host().disconnect(connected->connection, Code::ok);
-      dial();
-    } else if (const auto* failed = std::get_if<net::DialFailed>(&event)) {
-      die(failed->error);
-    }
-  }
-
-  const Side& other_;
-  uint64_t connected_ = 0;
-};
-
 void stream(const Options& options, Report& report) {
   constexpr double kMiB = 1048576;
-  Sender sender(options.bytes);
-  Server server(&sender);
-  must(sender.host().dial(server.address(), server.peer()));
-  while (!server.stream_ended()) sender.turn();
-  const double rate = static_cast<double>(server.bytes()) / kMiB / (now_s() - sender.began());
+  Client client(side_settings(""));
+  const Server server(side_settings(kQuicListen), &client);
+  client.connect(server);
+  const double rate = static_cast<double>(options.bytes) / kMiB / client.up(server, options.bytes);
 
   const auto udp = [&](UdpCalls calls) { return raw_udp(net::kQuicSegmentMax, options.bytes, calls) / kMiB; };
   std::vector<Limit> limits;
@@ -190,13 +44,12 @@ void stream(const Options& options, Report& report) {
 
 void handshakes(const Options& options, Report& report) {
   const uint64_t wanted = std::min(kHandshakes, std::max<uint64_t>(options.bytes / kWarmUpShare, 10));
-  Sender nobody(0);
-  Server server(&nobody);
-  Dialer dialer(server);
+  Client nobody(side_settings(""));
+  const Server server(side_settings(kQuicListen), &nobody);
+  Dialer dialer(side_settings(""), server);
   const double from = now_s();
-  for (size_t i = 0; i < kHandshakesAtOnce; ++i) dialer.dial();
-  while (dialer.connected() < wanted) dialer.turn();
-  const double rate = static_cast<double>(dialer.connected()) / (now_s() - from);
+  dialer.run(wanted, kHandshakesAtOnce);
+  const double rate = static_cast<double>(wanted) / (now_s() - from);
   report.add({"handshakes, both sides proved, 8 under way",
               rate,
               "/s",

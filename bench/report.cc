@@ -19,9 +19,11 @@ double median_ratio(const std::vector<double>& values, const std::vector<double>
   return median(std::move(ratios));
 }
 
-bool is_met(const Row& row, double value) {
-  return row.better == Better::more ? value >= row.target : value <= row.target;
+bool is_met(Better better, double value, double target) {
+  return better == Better::more ? value >= target : value <= target;
 }
+const char* verdict(bool met) { return met ? "met" : "missed"; }
+const char* sign(Better better) { return better == Better::more ? ">=" : "<="; }
 
 }  // namespace
 
@@ -47,13 +49,20 @@ void Report::print_json(const Figure& figure) {
   std::printf("{\"name\":\"%s\",\"value\":%.6g,\"unit\":\"%s\",\"least\":%.6g,\"greatest\":%.6g,\"runs\":%zu",
               figure.first.name.c_str(), value, figure.first.unit.c_str(), *least, *greatest, figure.values.size());
   if (figure.first.target > 0) {
-    std::printf(",\"target\":%.6g,\"met\":%s", figure.first.target, is_met(figure.first, value) ? "true" : "false");
+    std::printf(",\"target\":%.6g,\"met\":%s", figure.first.target,
+                is_met(figure.first.better, value, figure.first.target) ? "true" : "false");
   }
   std::printf(",\"limits\":[");
   for (size_t i = 0; i < figure.limits.size(); ++i) {
-    std::printf("%s{\"name\":\"%s\",\"value\":%.6g,\"ratio\":%.4f}", i == 0 ? "" : ",",
-                figure.first.limits[i].name.c_str(), median(figure.limits[i]),
-                median_ratio(figure.values, figure.limits[i]));
+    const Limit& limit = figure.first.limits[i];
+    const double ratio = median_ratio(figure.values, figure.limits[i]);
+    std::printf("%s{\"name\":\"%s\",\"value\":%.6g,\"ratio\":%.4f", i == 0 ? "" : ",", limit.name.c_str(),
+                median(figure.limits[i]), ratio);
+    if (limit.target > 0) {
+      std::printf(",\"target\":%.6g,\"met\":%s", limit.target,
+                  is_met(figure.first.better, ratio, limit.target) ? "true" : "false");
+    }
+    std::printf("}");
   }
   std::printf("]}\n");
 }
@@ -66,13 +75,19 @@ void Report::print_text(const Figure& figure) {
   if (figure.values.size() > 1) std::snprintf(spread, sizeof spread, "(%.4g to %.4g)", *least, *greatest);
   std::printf(" %-24s", spread);
   if (figure.first.target > 0) {
-    std::printf("  target %s %.6g: %s", figure.first.better == Better::more ? ">=" : "<=", figure.first.target,
-                is_met(figure.first, value) ? "met" : "missed");
+    std::printf("  target %s %.6g: %s", sign(figure.first.better), figure.first.target,
+                verdict(is_met(figure.first.better, value, figure.first.target)));
   }
   std::printf("\n");
   for (size_t i = 0; i < figure.limits.size(); ++i) {
-    std::printf("  %10.3f of %s (%.5g)\n", median_ratio(figure.values, figure.limits[i]),
-                figure.first.limits[i].name.c_str(), median(figure.limits[i]));
+    const Limit& limit = figure.first.limits[i];
+    const double ratio = median_ratio(figure.values, figure.limits[i]);
+    std::printf("  %10.3f of %s (%.5g)", ratio, limit.name.c_str(), median(figure.limits[i]));
+    if (limit.target > 0) {
+      std::printf("  target %s %.6g: %s", sign(figure.first.better), limit.target,
+                  verdict(is_met(figure.first.better, ratio, limit.target)));
+    }
+    std::printf("\n");
   }
 }
 

@@ -21,12 +21,11 @@ TcpConnection::TcpConnection(TcpCore& core, ConnectionId id, LinkId link, TcpAdd
       remote_(std::move(remote)),
       kind_(transport_of(remote_.wrap)),
       dial_(std::move(dial)),
-      deadline_us_(core.now.mono_us + core.settings.handshake_timeout_us),
       outer_(std::move(outer)),
       select_(Multistream::responder()) {
   ++core_.half_open;
   timer_.order = id_;
-  core_.timers.set(timer_, deadline_us_);
+  mark_dirty();  // the next step begins to count
   if (dial_.id == 0) on_connected();
 }
 
@@ -269,6 +268,8 @@ bool TcpConnection::step() {
   if (ended()) return false;
   uint64_t next = kNever;
   if (half_open_) {
+    // Links come between steps, when the last one's time may be long past.
+    if (deadline_us_ == kNever) deadline_us_ = core_.now.mono_us + core_.settings.handshake_timeout_us;
     if (core_.now.mono_us >= deadline_us_) {
       end(fail(Code::timeout, "the handshake took too long"));
       return false;

@@ -144,9 +144,9 @@ class TcpConnection {
   bool half_open_ = true;
   bool dirty_ = false;
   TimerEntry timer_;
-  uint64_t deadline_us_;        // of the handshakes
-  uint64_t probe_us_ = kNever;  // until then something has to arrive,
-  uint64_t probe_from_us_ = 0;  // that is not what was on its way before
+  uint64_t deadline_us_ = kNever;  // of the handshakes, from the first step on
+  uint64_t probe_us_ = kNever;     // until then something has to arrive,
+  uint64_t probe_from_us_ = 0;     // that is not what was on its way before
 
   bool readable_ = false;
   bool blocked_ = false;  // the link takes nothing until on_writable()

@@ -150,9 +150,17 @@ void AppHosts::go_offline(Code why) {
   }
 }
 
-void AppHosts::drain(Slot& slot) {
-  while (const auto event = slot.swarm->next_event()) slot.app->on_event(*event);
-  while (const auto notice = slot.swarm->next_notice()) slot.app->on_notice(*notice);
+bool AppHosts::drain(Slot& slot) {
+  bool happened = false;
+  while (const auto event = slot.swarm->next_event()) {
+    happened = true;
+    slot.app->on_event(*event);
+  }
+  while (const auto notice = slot.swarm->next_notice()) {
+    happened = true;
+    slot.app->on_notice(*notice);
+  }
+  return happened;
 }
 
 void AppHosts::network_changed() {
@@ -165,11 +173,12 @@ uint64_t AppHosts::step() {
   uint64_t next = kNever;
   for (auto& [number, slot] : others_) {
     if (!slot.swarm) continue;
-    drain(slot);
+    (void)drain(slot);
     slot.swarm->step(context_.now);
-    drain(slot);
+    (void)drain(slot);
     // What was asked for by the last events goes out now.
     next = std::min(next, slot.swarm->step(context_.now));
+    if (drain(slot)) next = context_.now.mono_us;  // what they brought is for the next step
   }
   return next;
 }

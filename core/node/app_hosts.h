@@ -50,7 +50,7 @@ class AppHosts {
   Status open(Slot& slot, const std::vector<std::string>& listen);
   void close_slot(Slot& slot);
   AppHost* host_of(const Request& request);
-  void drain(Slot& slot);
+  bool drain(Slot& slot);  // false: there was nothing
 
   const AppHost::Node node_;
   NodeContext& context_;

@@ -110,7 +110,7 @@ Result<net::SwarmParts> PosixHosts::make_host(const crypto::SecretBytes<32>& dev
   parts.bandwidth = std::make_unique<net::Bandwidth>(rates);
   parts.resolver = &resolver_;
   auto sockets = std::make_unique<Sockets>(loop_, clock_);
-  net::QuicSettings quic_settings;
+  net::QuicSettings quic_settings = quic_settings_;
   quic_settings.gate = parts.limits.get();
   quic_settings.bandwidth = parts.bandwidth.get();
   net::TcpSettings tcp_settings = tcp_settings_;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/base/log.h"
+#include "core/net/quic_core.h"
 #include "core/net/tcp_core.h"
 #include "core/node/node.h"
 #include "core/ports/random.h"
@@ -34,7 +35,8 @@ class PosixHosts : public node::HostFactory {
   // All outlive the hosts, as this does. `logger` may be null. `clock` is the one that the hosts are stepped with.
   PosixHosts(PosixLoop& loop, Random& random, Logger* logger, std::function<Times()> clock = now)
       : loop_(loop), random_(random), logger_(logger), clock_(std::move(clock)), resolver_([&loop] { loop.wake(); }) {}
-  // For hosts made from then on.
+  // For hosts made from then on. The gate and the bandwidth of both are the host's own, whatever they say here.
+  void set_quic_settings(const net::QuicSettings& settings) { quic_settings_ = settings; }
   // websocket.certificate and .trust, where they are null, are made from files.
   void set_tcp_settings(net::TcpSettings settings) { tcp_settings_ = std::move(settings); }
   void set_secure_websocket(SecureWebSocketFiles files) { files_ = std::move(files); }
@@ -50,6 +52,7 @@ class PosixHosts : public node::HostFactory {
   Random& random_;
   Logger* logger_;
   std::function<Times()> clock_;
+  net::QuicSettings quic_settings_;
   net::TcpSettings tcp_settings_;
   SecureWebSocketFiles files_;
   PosixResolver resolver_;

@@ -277,6 +277,16 @@ TEST_P(TcpHostTest, ASilentPeerIsLetGo) {
   EXPECT_TRUE(server.events.empty());
 }
 
+// The host's time is that of its last step, and an idle host may not have stepped for longer than a handshake may take.
+TEST_P(TcpHostTest, AHandshakeIsTimedFromItsOwnBeginning) {
+  server.frozen = true;
+  world.run(kTcpHandshakeTimeoutUs + kSecond);
+  ASSERT_TRUE(client.host->dial(kAddress, server.host->peer_id()).ok());
+  world.run(10 * LinkWorld::kDelayUs);
+  server.frozen = false;
+  EXPECT_TRUE(world.run(kSecond, [this] { return find<Connected>(client) != nullptr; }));
+}
+
 TEST_P(TcpHostTest, HalfOpenConnectionsAreBounded) {
   for (int i = 0; i < 20; ++i) world.raw_connect(kEndpoint);
   world.run(1000);
