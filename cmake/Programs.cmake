@@ -60,14 +60,6 @@ if(SEREUS_TESTS)
     endforeach()
   endif()
 
-  # What tests/interop runs against implementations of others.
-  file(GLOB interop_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/interop/*.cc")
-  if(interop_sources AND TARGET sereus_driver_posix)
-    add_executable(interop_peer ${interop_sources})
-    target_link_libraries(interop_peer PRIVATE sereus_test_flags sereus_driver_posix)
-    set_target_properties(interop_peer PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/test")
-  endif()
-
   file(GLOB fuzz_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/fuzz/*_fuzz.cc")
   foreach(source IN LISTS fuzz_sources)
     cmake_path(GET source STEM stem)

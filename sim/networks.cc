@@ -24,8 +24,15 @@ struct SocketsOwner {
 
 class RealHost final : private SocketsOwner, public net::HostGroup {
  public:
-  RealHost(std::unique_ptr<Sockets> owned, std::vector<std::unique_ptr<net::Host>> members)
-      : SocketsOwner(std::move(owned)), HostGroup(std::move(members)) {}
+  RealHost(std::unique_ptr<Sockets> owned, std::vector<std::unique_ptr<net::Host>> members,
+           std::function<bool()> take_network_change)
+      : SocketsOwner(std::move(owned)),
+        HostGroup(std::move(members)),
+        take_network_change_(std::move(take_network_change)) {}
+  bool take_network_change() override { return take_network_change_ && take_network_change_(); }
+
+ private:
+  const std::function<bool()> take_network_change_;
 };
 
 DatagramNetwork::Events events_of(Sockets& sockets, const Networks::HostPorts& ports) {
@@ -104,7 +111,8 @@ Result<std::unique_ptr<net::Host>> Networks::make_host(const HostPorts& ports, c
   std::vector<std::unique_ptr<net::Host>> members;
   members.push_back(std::move(quic));
   members.push_back(std::move(tcp));
-  return std::unique_ptr<net::Host>(std::make_unique<RealHost>(std::move(sockets), std::move(members)));
+  return std::unique_ptr<net::Host>(
+      std::make_unique<RealHost>(std::move(sockets), std::move(members), ports.take_network_change));
 }
 
 }  // namespace sereus::sim

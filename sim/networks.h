@@ -42,6 +42,7 @@ class Networks {
     Random* random = nullptr;
     std::function<Times()> clock;
     std::function<void()> wake;
+    std::function<bool()> take_network_change;  // as Host has it
   };
   Result<std::unique_ptr<net::Host>> make_host(const HostPorts& ports, const KeyPair& device);
   // What a node listens on with this transport: addresses without an IP of their own.

@@ -1,5 +1,7 @@
 #include "sim/sim_machine.h"
 
+#include <utility>
+
 #include <algorithm>
 
 #include "core/crypto/sign.h"
@@ -107,6 +109,11 @@ void SimMachine::stop() {
   wake();
 }
 
+void SimMachine::change_network() {
+  network_changed_ = true;
+  wake();
+}
+
 uint64_t SimMachine::submit(node::Request request) {
   SEREUS_ASSERT(node_);
   request.op = ++last_op_;
@@ -154,8 +161,9 @@ Result<net::SwarmParts> SimMachine::make_host(const SecretBytes<32>& device_seed
         networks_.stream.make_host(index_, net::PeerId::from_device_key(device.device_key()), [this] { wake(); });
     return parts;
   }
-  SEREUS_ASSIGN(parts.host,
-                networks_.make_host({index_, &random_, [this] { return times(); }, [this] { wake(); }}, device));
+  SEREUS_ASSIGN(parts.host, networks_.make_host({index_, &random_, [this] { return times(); }, [this] { wake(); },
+                                                 [this] { return std::exchange(network_changed_, false); }},
+                                                device));
   return parts;
 }
 

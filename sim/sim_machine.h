@@ -52,6 +52,8 @@ class SimMachine : private node::EventSink, private node::HostFactory {
   Status start();
   void lose_power();  // the disk's crash model decides what is left
   void stop();        // closes in order; runs on until closed() through the scheduler
+  // Its operating system says that its network is another.
+  void change_network();
   bool running() const { return node_ != nullptr && !stopping_; }
   bool stopped() const { return node_ == nullptr; }
 
@@ -98,6 +100,7 @@ class SimMachine : private node::EventSink, private node::HostFactory {
   uint64_t life_ = 0;  // counts processes; wake-ups of an earlier one are void
   uint64_t wake_at_ = UINT64_MAX;
   bool stopping_ = false;
+  bool network_changed_ = false;  // and its hosts have not asked yet
   uint64_t last_op_ = 0;
   std::map<uint64_t, node::Event> done_;
   std::map<uint64_t, bool> open_ops_;

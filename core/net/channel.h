@@ -33,6 +33,8 @@ class Channel {
   virtual void finish(Bytes& /*out*/) {}
 
   virtual State state() const = 0;
+  // Bytes that it holds between calls, of what was received.
+  virtual size_t buffered() const { return 0; }
 };
 
 // A stage that proves who the peer is. Precondition of its getters: established.

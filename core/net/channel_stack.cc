@@ -73,4 +73,10 @@ Channel::State ChannelStack::state() const {
   return out;
 }
 
+size_t ChannelStack::buffered() const {
+  size_t out = 0;
+  for (const auto& stage : stages_) out += stage->buffered();
+  return out;
+}
+
 }  // namespace sereus::net

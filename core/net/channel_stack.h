@@ -21,6 +21,7 @@ class ChannelStack final : public Channel {
   void finish(Bytes& out) override;
   // Established when all stages are; ended when one is.
   State state() const override;
+  size_t buffered() const override;
 
  private:
   Status start_ready(Bytes& out);

@@ -5,11 +5,6 @@
 namespace sereus::net {
 namespace {
 
-bool is_loopback_v6(const IpEndpoint& endpoint) {
-  return std::all_of(endpoint.address.begin(), endpoint.address.end() - 1, [](uint8_t b) { return b == 0; }) &&
-         endpoint.address.back() == 1;
-}
-
 struct Entry {
   RankedAddress ranked;
   bool v6 = false;
@@ -55,13 +50,12 @@ void rank_race(std::vector<Entry>& race, const TransportPolicy& policy, uint64_t
 
 AddressScope scope_of(const IpEndpoint& endpoint) {
   const auto& a = endpoint.address;
+  if (is_loopback(endpoint)) return AddressScope::loopback;
   if (endpoint.is_v6) {
-    if (is_loopback_v6(endpoint)) return AddressScope::loopback;
     const bool unique_local = (a[0] & 0xfe) == 0xfc;
     const bool link_local = a[0] == 0xfe && (a[1] & 0xc0) == 0x80;
     return unique_local || link_local ? AddressScope::local : AddressScope::global;
   }
-  if (a[0] == 127) return AddressScope::loopback;
   const bool rfc1918 = a[0] == 10 || (a[0] == 172 && (a[1] & 0xf0) == 16) || (a[0] == 192 && a[1] == 168);
   const bool link_local = a[0] == 169 && a[1] == 254;
   return rfc1918 || link_local ? AddressScope::local : AddressScope::global;

@@ -111,12 +111,27 @@ class Host {
   // The machine's addresses changed, or it slept: paths that worked may not. Connections move to fresh ones where the transport
   // can (QUIC), and all are probed at once, so that dead ones end after a short time instead of the idle timeout.
   virtual void network_changed(const Times& /*now*/) {}
+  // A driver's host watches the machine itself: true once after it saw that its addresses changed or it slept. Whoever asks
+  // calls network_changed().
+  virtual bool take_network_change() { return false; }
 
   // Runs timers and sends what can be sent. Returns the monotonic time it wants to be called at next, or kNever.
   virtual uint64_t step(const Times& now) = 0;
   virtual std::optional<HostEvent> next_event() = 0;
 
   virtual HostStats stats() const = 0;
+
+  // Bytes that a connection has in buffers now: received and not read (also what waits for a gap to be filled), written and not
+  // sent or not acknowledged, and what its stages hold. Cheap, since it is asked of every connection again and again. 0 without
+  // such a connection, and from a host that cannot tell.
+  virtual uint64_t buffered(ConnectionId /*connection*/) const { return 0; }
+  // The connection's stream that has most of that in buffers of its own, and how much. Stream 0: none has any.
+  struct StreamBuffer {
+    StreamId stream = 0;
+    uint64_t bytes = 0;
+  };
+  virtual StreamBuffer largest_buffer(ConnectionId /*connection*/) const { return {}; }
+
   // Closes every connection politely; nothing is accepted or dialed from now on.
   virtual void close(const Times& now) = 0;
 };

@@ -106,6 +106,17 @@ HostStats HostGroup::stats() const {
   return out;
 }
 
+uint64_t HostGroup::buffered(ConnectionId connection) const {
+  return members_[static_cast<size_t>(connection % members_.size())]->buffered(inner(connection));
+}
+
+Host::StreamBuffer HostGroup::largest_buffer(ConnectionId connection) const {
+  const auto member = static_cast<size_t>(connection % members_.size());
+  StreamBuffer out = members_[member]->largest_buffer(inner(connection));
+  out.stream = outer(out.stream, member);
+  return out;
+}
+
 void HostGroup::close(const Times& now) {
   for (const auto& member : members_) member->close(now);
 }

@@ -32,6 +32,8 @@ class HostGroup : public Host {
   uint64_t step(const Times& now) override;
   std::optional<HostEvent> next_event() override;
   HostStats stats() const override;
+  uint64_t buffered(ConnectionId connection) const override;
+  StreamBuffer largest_buffer(ConnectionId connection) const override;
   void close(const Times& now) override;
 
  private:

@@ -222,4 +222,34 @@ inline constexpr size_t kSwarmEventsMax = 4096;                   // undrained; 
 inline constexpr uint64_t kRefusedIntervalUs = kMicrosPerSecond;  // between two alike events
 inline constexpr size_t kHandshakeSourcesMax = 16384;             // remembered addresses: about 2 MiB
 
+// --- what peers may take of us: defaults of ResourceSettings ---------------------------------------------------------
+
+// Both transports in both directions, and what crosses in a simultaneous open, are four; a peer that comes back before its old
+// ones are found dead has them twice.
+inline constexpr size_t kConnectionsPeerMax = 8;
+// A core does about 2,000 handshakes a second; what strangers begin may take a quarter of it, a start of everybody at once more.
+inline constexpr uint64_t kHandshakesPerSecond = 512;
+inline constexpr uint64_t kHandshakesBurst = 1024;
+// A household or an office behind one address that comes back at once, and then more than anybody dials by hand.
+inline constexpr uint64_t kHandshakesAddressPerSecond = 8;
+inline constexpr uint64_t kHandshakesAddressBurst = 64;
+inline constexpr size_t kStreamsMax = 65536;          // four for each of kConnectionsMax; reserved, half of kMemoryMax
+inline constexpr size_t kStreamsPeerInMax = 512;      // two connections of kIncomingStreamsMax
+inline constexpr size_t kStreamsPeerOutMax = 2048;    // two connections of kYamuxOutgoingMax: ours are ours to bound
+inline constexpr size_t kStreamsProtocolMax = 32768;  // one protocol leaves the others half
+inline constexpr size_t kStreamsProtocolPeerInMax = 256;    // as of a connection: one protocol leaves the others half
+inline constexpr size_t kStreamsProtocolPeerOutMax = 1024;  // likewise
+// A quarter of a small server's 4 GiB. Phones set less.
+inline constexpr uint64_t kMemoryMax = uint64_t{1} << 30;
+// One connection with all that flow control allows (kYamuxReceivedMax and kYamuxUnsentTotalMax) and the reserves of eight with
+// their streams; sixteen peers at their worst fill kMemoryMax.
+inline constexpr uint64_t kMemoryPeerMax = 64 << 20;
+// Reserved for a connection and for a stream: machines' state, tables, small buffers, as measured (docs/network.md). What they
+// have in buffers beyond it is measured again and again.
+inline constexpr uint64_t kConnectionMemory = 96 << 10;
+inline constexpr uint64_t kStreamMemory = 8 << 10;
+// How often buffers are measured; the shorter one when more than half of a limit is taken. Flow control bounds what comes between.
+inline constexpr uint64_t kMemoryIntervalUs = kMicrosPerSecond;
+inline constexpr uint64_t kMemoryTightIntervalUs = 100 * kMicrosPerMilli;
+
 }  // namespace sereus::net

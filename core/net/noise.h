@@ -57,6 +57,7 @@ class NoiseChannel final : public SecureChannel {
   Status seal(ByteView plaintext, Bytes& out) override;
 
   State state() const override { return state_; }
+  size_t buffered() const override { return pending_.capacity(); }
   // Proved by the handshake. Precondition of these: established.
   const PeerId& peer() const override { return peer_; }
   const std::string& muxer() const override { return muxer_; }

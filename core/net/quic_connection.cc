@@ -134,7 +134,7 @@ Result<std::unique_ptr<QuicConnection>> QuicConnection::client(QuicCore& core, C
   const ngtcp2_settings settings = out->settings();
   const ngtcp2_transport_params params = out->transport_params();
   if (ngtcp2_conn_client_new(&out->conn_, &destination, &source, &path.get(), NGTCP2_PROTO_VER_V1, &callbacks,
-                             &settings, &params, nullptr, out.get()) != 0) {
+                             &settings, &params, out->heap_.mem(), out.get()) != 0) {
     return fail(Code::no_memory, "no memory for a connection");
   }
   out->add_cid(source);
@@ -163,7 +163,7 @@ Result<std::unique_ptr<QuicConnection>> QuicConnection::server(QuicCore& core, C
   const QuicPath path(start.socket->local, start.remote);
   const ngtcp2_callbacks callbacks = QuicCallbacks::table();
   if (ngtcp2_conn_server_new(&out->conn_, &header.scid, &source, &path.get(), header.version, &callbacks, &settings,
-                             &params, nullptr, out.get()) != 0) {
+                             &params, out->heap_.mem(), out.get()) != 0) {
     return fail(Code::no_memory, "no memory for a connection");
   }
   out->add_cid(source);

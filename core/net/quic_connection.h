@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "core/net/metered_heap.h"
 #include "core/net/quic_core.h"
 #include "core/net/quic_stream.h"
 
@@ -88,6 +89,8 @@ class QuicConnection {
 
   // Streams. The stream is one of this connection's.
   Result<StreamId> open_stream(std::string_view protocol);
+  // From now on the peer has kNegotiationTimeoutUs to agree.
+  void begin_negotiation(QuicStream& stream);
   Result<size_t> write(QuicStream& stream, ByteView data);
   Host::ReadResult read(QuicStream& stream, ByteSpan out);
   void finish(QuicStream& stream);
@@ -95,6 +98,9 @@ class QuicConnection {
 
   size_t stream_count() const { return streams_.size(); }
   size_t unacked_bytes() const { return unacked_total_; }
+  // See Host.
+  uint64_t buffered() const { return ended_ ? 0 : heap_.bytes() + received_total_ + unacked_total_; }
+  Host::StreamBuffer largest_buffer() const;
 
  private:
   friend struct QuicCallbacks;
@@ -159,6 +165,7 @@ class QuicConnection {
   uint64_t dial_ = 0;
   const bool server_;
 
+  MeteredHeap heap_;  // of conn_
   ngtcp2_conn* conn_ = nullptr;
   std::unique_ptr<TlsSession> tls_;  // until the handshake is over on both sides: it is half of a connection's memory
   PeerId peer_;
@@ -183,6 +190,7 @@ class QuicConnection {
   std::set<StreamId> wanting_;                            // streams whose write() was cut short
   std::vector<StreamId> killed_;                          // to be shut down once ngtcp2 is not on the stack
   std::set<std::pair<uint64_t, StreamId>> negotiations_;  // under way, by deadline
+  size_t received_total_ = 0;                             // not read
   size_t unacked_total_ = 0;
   // Limits of bandwidth down: what the peer may send is paid for when its window is opened. What is open unpaid (from the
   // beginning, or from a time without limit) is paid for when it arrives.

@@ -17,9 +17,20 @@ QuicStream& QuicConnection::add_stream(int64_t quic_id, bool incoming) {
   QuicStream& out = *stream;
   streams_.emplace(id, std::move(stream));
   ngtcp2_conn_set_stream_user_data(conn_, quic_id, &out);
-  out.negotiation_deadline_us = core_.now.mono_us + kNegotiationTimeoutUs;
-  negotiations_.emplace(out.negotiation_deadline_us, id);
+  // What the application opens, it opens between two steps: only the next one knows the time.
+  if (incoming) {
+    begin_negotiation(out);
+  } else {
+    core_.opened.push_back(id);
+  }
   return out;
+}
+
+void QuicConnection::begin_negotiation(QuicStream& stream) {
+  if (!stream.negotiating()) return;
+  stream.negotiation_deadline_us = core_.now.mono_us + kNegotiationTimeoutUs;
+  negotiations_.emplace(stream.negotiation_deadline_us, stream.id);
+  if (!stream.incoming) update_timer();  // the other's come with packets, after which it is set anyway
 }
 
 Result<StreamId> QuicConnection::open_stream(std::string_view protocol) {
@@ -69,6 +80,7 @@ Host::ReadResult QuicConnection::read(QuicStream& stream, ByteSpan out) {
   // Until the protocol is agreed, nothing in the buffer belongs to the application.
   if (stream.negotiating()) return result;
   result.size = stream.received.read(out);
+  received_total_ -= result.size;
   if (result.size > 0) credit(stream, result.size);
   result.finished = stream.fin_received && stream.received.empty();
   if (result.finished) {
@@ -130,6 +142,7 @@ void QuicConnection::kill(QuicStream& stream, std::optional<Error> reason) {
   negotiations_.erase({stream.negotiation_deadline_us, stream.id});
   stream.write_stopped = true;
   dequeue(stream);
+  received_total_ -= stream.received.size();
   if (!stream.received.empty()) credit_connection(stream.received.size());
   stream.received.clear();
   killed_.push_back(stream.id);
@@ -154,6 +167,7 @@ void QuicConnection::erase(QuicStream& stream) {
   dequeue(stream);
   wanting_.erase(stream.id);
   negotiations_.erase({stream.negotiation_deadline_us, stream.id});
+  received_total_ -= stream.received.size();
   unacked_total_ -= stream.unacked.size();
   if (stream.known && !stream.dead) core_.streams.erase(stream.id);
   streams_.erase(stream.id);
@@ -162,6 +176,15 @@ void QuicConnection::erase(QuicStream& stream) {
     ngtcp2_conn_extend_max_streams_bidi(conn_, 1);
     mark_dirty();
   }
+}
+
+Host::StreamBuffer QuicConnection::largest_buffer() const {
+  Host::StreamBuffer out;
+  for (const auto& [id, stream] : streams_) {
+    const uint64_t bytes = stream->received.size() + stream->unacked.size();
+    if (stream->known && !stream->dead && bytes > out.bytes) out = {id, bytes};
+  }
+  return out;
 }
 
 void QuicConnection::on_stream_open(int64_t quic_id) {
@@ -210,6 +233,7 @@ void QuicConnection::on_stream_data(QuicStream& stream, ByteView data, bool fin)
     return;
   }
   stream.received.append(data);
+  received_total_ += data.size();
   if (!data.empty() || fin) tell_readable(stream);
 }
 

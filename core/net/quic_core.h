@@ -117,6 +117,7 @@ struct QuicCore {
   // tells nothing (RFC 9000 10.3.1).
   std::unordered_map<Cid, ConnectionId, CidHash> reset_tokens;
   std::unordered_map<StreamId, QuicStream*> streams;
+  std::vector<StreamId> opened;    // by the application since the last step: begin_negotiation() waits for the time
   std::deque<QuicSocket> sockets;  // a deque: connections keep pointers
   TimerHeap timers;
   // Connections that wait for a limit of bandwidth, in turn: to write, and to open their peers' windows.

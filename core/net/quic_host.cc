@@ -14,12 +14,6 @@ namespace {
 
 constexpr std::string_view kForm = "/ip4|ip6/.../udp/.../quic-v1";
 
-bool is_loopback(const IpEndpoint& endpoint) {
-  if (!endpoint.is_v6) return endpoint.address[0] == 127;
-  return std::all_of(endpoint.address.begin(), endpoint.address.end() - 1, [](uint8_t b) { return b == 0; }) &&
-         endpoint.address.back() == 1;
-}
-
 // Whether a socket bound to `local` reaches `remote`.
 bool reaches(const IpEndpoint& local, const IpEndpoint& remote) {
   if (local.is_v6 != remote.is_v6) return false;
@@ -399,8 +393,15 @@ bool QuicHost::write_connections() {
   return more;
 }
 
+void QuicHost::begin_negotiations() {
+  for (const StreamId id : std::exchange(core_.opened, {})) {
+    if (QuicStream* stream = find_stream(id)) stream->connection.begin_negotiation(*stream);
+  }
+}
+
 uint64_t QuicHost::step(const Times& now) {
   advance(now);
+  begin_negotiations();
   const WolfsslScope scope(core_.random, core_.now.wall_us);
   flush_sockets();
   if (!core_.closed) start_dials();
@@ -424,6 +425,16 @@ std::optional<HostEvent> QuicHost::next_event() {
   HostEvent event = std::move(core_.events.front());
   core_.events.pop_front();
   return event;
+}
+
+uint64_t QuicHost::buffered(ConnectionId connection) const {
+  const auto found = connections_.find(connection);
+  return found == connections_.end() ? 0 : found->second->buffered();
+}
+
+Host::StreamBuffer QuicHost::largest_buffer(ConnectionId connection) const {
+  const auto found = connections_.find(connection);
+  return found == connections_.end() ? StreamBuffer() : found->second->largest_buffer();
 }
 
 HostStats QuicHost::stats() const {

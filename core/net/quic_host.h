@@ -67,6 +67,8 @@ class QuicHost final : public Host {
   uint64_t step(const Times& now) override;
   std::optional<HostEvent> next_event() override;
   HostStats stats() const override;
+  uint64_t buffered(ConnectionId connection) const override;
+  StreamBuffer largest_buffer(ConnectionId connection) const override;
   void close(const Times& now) override;
 
  private:
@@ -85,6 +87,7 @@ class QuicHost final : public Host {
   Result<QuicSocket*> socket_for(const IpEndpoint& remote);
 
   void start_dials();
+  void begin_negotiations();
   bool in_use(const QuicSocket& socket) const;
   void retire_sockets();
   void flush_sockets();

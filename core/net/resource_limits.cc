@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/net/tcp_address.h"
+
 namespace sereus::net {
 namespace {
 
@@ -34,7 +36,17 @@ void remove_from(StreamsByProtocol& counts, std::string_view protocol, bool inco
 }
 
 std::string address_of(TransportKind transport, const IpEndpoint& remote) {
-  return (transport == TransportKind::quic ? Multiaddr::quic(remote) : Multiaddr::tcp(remote)).to_string();
+  switch (transport) {
+    case TransportKind::quic:
+      return Multiaddr::quic(remote).to_string();
+    case TransportKind::tcp:
+      break;
+    case TransportKind::ws:
+      return TcpAddress{remote, TcpWrap::ws, {}}.multiaddr().to_string();
+    case TransportKind::wss:
+      return TcpAddress{remote, TcpWrap::wss, {}}.multiaddr().to_string();
+  }
+  return Multiaddr::tcp(remote).to_string();
 }
 
 }  // namespace
@@ -77,7 +89,10 @@ void ResourceLimits::set_settings(ResourceSettings settings) {
 
 // ---- Handshakes -------------------------------------------------------------------------------------------------------
 
-bool ResourceLimits::take_source(const IpEndpoint& remote, const Times& now) {
+bool ResourceLimits::take_source(const IpEndpoint& endpoint, const Times& now) {
+  // Many clients of one machine are ordinary, and who is on it has other means to harm it.
+  if (is_loopback(endpoint)) return true;
+  const IpEndpoint remote = unmapped(endpoint);
   // Whoever has one IPv6 address has its whole /64.
   Source source{};
   source[0] = remote.is_v6 ? 6 : 4;
@@ -153,8 +168,14 @@ void ResourceLimits::remove_connection(const PeerId& peer) {
     --use->connections;
     use->memory -= kConnectionMemory;
   }
-  const Use& left = found->second.use;
-  if (left.connections == 0 && left.streams_in == 0 && left.streams_out == 0) peers_.erase(found);
+  forget_if_gone(found);
+}
+
+void ResourceLimits::forget_if_gone(Peers::iterator peer) {
+  const Use& left = peer->second.use;
+  if (left.connections > 0 || left.streams_in > 0 || left.streams_out > 0) return;
+  total_.memory -= peer->second.buffered;
+  peers_.erase(peer);
 }
 
 std::optional<RefusalReason> ResourceLimits::stream_refusal(const Peer* peer, std::string_view protocol,
@@ -201,13 +222,46 @@ void ResourceLimits::remove_stream(const PeerId& peer, std::string_view protocol
   }
   remove_from(found->second.protocols, protocol, incoming);
   remove_from(protocols_, protocol, incoming);
-  const Use& left = found->second.use;
-  if (left.connections == 0 && left.streams_in == 0 && left.streams_out == 0) peers_.erase(found);
+  forget_if_gone(found);
 }
 
 ResourceLimits::Use ResourceLimits::use(const PeerId& peer) const {
   const auto found = peers_.find(peer);
   return found == peers_.end() ? Use() : found->second.use;
+}
+
+// ---- Memory in buffers ------------------------------------------------------------------------------------------------
+
+void ResourceLimits::set_buffered(const PeerId& peer, uint64_t bytes) {
+  const auto found = peers_.find(peer);
+  if (found == peers_.end()) return;
+  Peer& entry = found->second;
+  for (Use* use : {&total_, &entry.use}) use->memory = use->memory - entry.buffered + bytes;
+  entry.buffered = bytes;
+}
+
+std::optional<ResourceLimits::Excess> ResourceLimits::excess() const {
+  const Peers::value_type* most = nullptr;
+  for (const auto& item : peers_) {
+    const Peer& peer = item.second;
+    if (peer.buffered == 0) continue;
+    if (peer.use.memory > settings_.memory_peer) return Excess{item.first, RefusalReason::memory_peer};
+    if (most == nullptr || peer.buffered > most->second.buffered) most = &item;
+  }
+  if (most == nullptr || total_.memory <= settings_.memory) return std::nullopt;
+  return Excess{most->first, RefusalReason::memory_total};
+}
+
+void ResourceLimits::on_ended_for(const Excess& excess, bool incoming, std::string_view address,
+                                  std::string_view protocol, const Times& now) {
+  refuse({excess.reason, incoming, excess.peer, std::string(address), std::string(protocol), 1}, now);
+}
+
+bool ResourceLimits::memory_is_tight() const {
+  if (total_.memory > settings_.memory / 2) return true;
+  return std::any_of(peers_.begin(), peers_.end(), [this](const Peers::value_type& item) {
+    return item.second.buffered > 0 && item.second.use.memory > settings_.memory_peer / 2;
+  });
 }
 
 // ---- Telling ----------------------------------------------------------------------------------------------------------

@@ -48,39 +48,37 @@ struct Refused {
   uint64_t count = 1;
 };
 
-// Defaults with their reasons in docs/network.md. 0 is none at all, not "no limit".
+// Defaults and their reasons are in limits.h. 0 is none at all, not "no limit".
 struct ResourceSettings {
   size_t connections = kConnectionsMax;
-  size_t connections_peer = 8;  // both transports, both directions, and what crosses in a simultaneous open
+  size_t connections_peer = kConnectionsPeerMax;
   size_t half_open = kHalfOpenMax;
-  uint64_t handshakes_per_second = 512;
-  uint64_t handshakes_burst = 1024;
-  uint64_t handshakes_address_per_second = 8;
-  uint64_t handshakes_address_burst = 64;  // a household or an office behind one address that comes back at once
+  uint64_t handshakes_per_second = kHandshakesPerSecond;
+  uint64_t handshakes_burst = kHandshakesBurst;
+  // Of one source. Loopback addresses are none.
+  uint64_t handshakes_address_per_second = kHandshakesAddressPerSecond;
+  uint64_t handshakes_address_burst = kHandshakesAddressBurst;
   struct Streams {
     size_t in = 0;
     size_t out = 0;
   };
-  Streams streams{65536, 65536};
-  Streams streams_peer{512, 2048};
-  Streams streams_protocol{32768, 32768};
-  Streams streams_protocol_peer{256, 1024};
+  Streams streams{kStreamsMax, kStreamsMax};
+  Streams streams_peer{kStreamsPeerInMax, kStreamsPeerOutMax};
+  Streams streams_protocol{kStreamsProtocolMax, kStreamsProtocolMax};
+  Streams streams_protocol_peer{kStreamsProtocolPeerInMax, kStreamsProtocolPeerOutMax};
   std::map<std::string, Streams, std::less<>> protocol;       // for a protocol other than streams_protocol
   std::map<std::string, Streams, std::less<>> protocol_peer;  // and other than streams_protocol_peer
-  uint64_t memory = uint64_t{1} << 30;                        // as memory_of_* below count
-  uint64_t memory_peer = 64 << 20;
+  // Reserved and measured together. Reserves that reach it refuse what is new; buffers that exceed it cost whoever has most of
+  // them a stream or a connection.
+  uint64_t memory = kMemoryMax;
+  uint64_t memory_peer = kMemoryPeerMax;
 };
-
-// What is reserved for a connection and a stream: estimates of the machines' own state and of what they typically have in
-// buffers. Received bytes that the application leaves unread come on top, bounded by flow control (limits.h).
-inline constexpr uint64_t kConnectionMemory = 96 << 10;
-inline constexpr uint64_t kStreamMemory = 8 << 10;
 
 class ResourceLimits final : public AcceptGate {
  public:
   ResourceLimits() = default;
   explicit ResourceLimits(ResourceSettings settings) : settings_(std::move(settings)) {}
-  // Holds for what comes; nothing that is there is ended.
+  // Holds for what comes; nothing that is there is ended, but by less memory.
   void set_settings(ResourceSettings settings);
   const ResourceSettings& settings() const { return settings_; }
 
@@ -96,11 +94,29 @@ class ResourceLimits final : public AcceptGate {
                                           const Times& now);
   void remove_stream(const PeerId& peer, std::string_view protocol, bool incoming);
 
+  // --- memory in buffers
+
+  // What a peer's connections have in buffers beyond what is reserved for them, as measured now. Nothing without connections or
+  // streams of the peer.
+  void set_buffered(const PeerId& peer, uint64_t bytes);
+  // Who is to give memory back: a peer above its limit, or, above the limit of all, the one that has most in buffers. Nobody
+  // when all is within the limits, or there is nothing in buffers.
+  struct Excess {
+    PeerId peer;
+    RefusalReason reason{};  // memory_peer, memory_total
+  };
+  std::optional<Excess> excess() const;
+  // A stream (with its protocol) or a connection was ended for it; told as what is refused.
+  void on_ended_for(const Excess& excess, bool incoming, std::string_view address, std::string_view protocol,
+                    const Times& now);
+  // More than half of a limit of memory is taken.
+  bool memory_is_tight() const;
+
   struct Use {
     size_t connections = 0;
     size_t streams_in = 0;
     size_t streams_out = 0;
-    uint64_t memory = 0;
+    uint64_t memory = 0;  // reserved, and measured last
   };
   Use use() const { return total_; }
   Use use(const PeerId& peer) const;
@@ -112,8 +128,10 @@ class ResourceLimits final : public AcceptGate {
  private:
   struct Peer {
     Use use;
+    uint64_t buffered = 0;  // part of use.memory
     std::map<std::string, ResourceSettings::Streams, std::less<>> protocols;
   };
+  using Peers = std::map<PeerId, Peer>;
   struct Gathered {
     Refused event;  // count 0: nothing since the last one was told
     uint64_t told_us = 0;
@@ -121,12 +139,13 @@ class ResourceLimits final : public AcceptGate {
   using Source = std::array<uint8_t, 9>;  // family, and 4 or 8 bytes
 
   std::optional<RefusalReason> stream_refusal(const Peer* peer, std::string_view protocol, bool incoming) const;
+  void forget_if_gone(Peers::iterator peer);
   RefusalReason refuse(Refused refused, const Times& now);
-  bool take_source(const IpEndpoint& remote, const Times& now);
+  bool take_source(const IpEndpoint& endpoint, const Times& now);
 
   ResourceSettings settings_;
   Use total_;
-  std::map<PeerId, Peer> peers_;
+  Peers peers_;
   std::map<std::string, ResourceSettings::Streams, std::less<>> protocols_;
   std::optional<Allowance> handshakes_;
   // The newest kHandshakeSourcesMax of them.

@@ -121,6 +121,11 @@ Result<StreamId> Swarm::open_stream(ConnectionId connection, std::string_view pr
   return stream;
 }
 
+Result<size_t> Swarm::write(StreamId stream, ByteView data) {
+  may_hold_ = true;
+  return host_->write(stream, data);
+}
+
 Result<Host::ReadResult> Swarm::read(StreamId stream, ByteSpan out) {
   Result<ReadResult> result = host_->read(stream, out);
   if (!result.ok() || !result->finished) return result;
@@ -174,6 +179,7 @@ bool Swarm::pump(const Times& now) {
     std::optional<HostEvent> event = host_->next_event();
     if (!event) break;
     happened = true;
+    may_hold_ = true;
     take(std::move(*event), now);
     while (auto told = services_.next_event()) {
       std::visit([this](auto& notice) { notices_.emplace_back(std::move(notice)); }, *told);
@@ -266,6 +272,7 @@ void Swarm::on_disconnected(Disconnected event, const Times& now) {
   for (const StreamId stream : left) forget_stream(stream, now);
   connections_.erase(found);
   duplicates_.erase(id);
+  given_back_.erase(id);
   pushes_.erase(id);
   manager_.remove(id);
   limits_->remove_connection(peer);
@@ -325,6 +332,7 @@ void Swarm::settle_duplicates(ConnectionId fresh, const Times& now) {
     if (id == fresh || other.incoming == connection.incoming || duplicates_.contains(id)) continue;
     if (now.mono_us > other.since_us + kSimultaneousOpenUs) continue;
     const ConnectionId loser = connection.incoming == we_are_smaller ? fresh : id;
+    notices_.emplace_back(Superseded{loser, loser == fresh ? id : fresh, connection.peer});
     connections_.at(loser).duplicate_us = now.mono_us;
     duplicates_.insert(loser);
     if (loser == fresh) return;
@@ -359,6 +367,9 @@ void Swarm::take_outcomes() {
   while (auto outcome = dialer_.next_outcome()) {
     // An attempt that was hurried since the peer had come to us is answered with that.
     if (outcome->connection == 0) outcome->connection = connection_with(outcome->peer).value_or(0);
+    const bool superseded = duplicates_.contains(outcome->connection);
+    const ConnectionId stays =
+        superseded ? connection_with(outcome->peer).value_or(outcome->connection) : outcome->connection;
     for (const uint64_t dial : outcome->dials) {
       const bool plain = plain_.erase(dial) > 0;
       const bool connected = outcome->made && dial == outcome->dials.front();  // which has been told
@@ -367,7 +378,7 @@ void Swarm::take_outcomes() {
       } else if (plain) {
         events_.emplace_back(DialFailed{dial, outcome->error});
       } else if (outcome->connection != 0) {
-        notices_.emplace_back(Reached{dial, outcome->connection, outcome->peer, !outcome->made});
+        notices_.emplace_back(Reached{dial, stays, outcome->peer, !outcome->made || superseded});
       } else {
         notices_.emplace_back(Unreached{dial, outcome->peer, outcome->error, outcome->failures});
       }
@@ -415,6 +426,7 @@ uint64_t Swarm::maintain(const Times& now) {
   next = std::min(next, close_duplicates(now));
   next = std::min(next, trim(now));
   if (!closed_) next = std::min(next, announce(now));
+  next = std::min(next, measure(now));
   next = std::min(next, limits_->step(now));
   while (auto refused = limits_->next_refused()) notices_.emplace_back(std::move(*refused));
   return next;
@@ -425,6 +437,7 @@ uint64_t Swarm::step(const Times& now) {
   uint64_t next = kNever;
   for (size_t round = 0; round < kRoundsPerStep; ++round) {
     next = host_->step(now);
+    if (host_->take_network_change() && !closed_) network_changed(now);
     const bool happened = pump(now);
     next = std::min(next, maintain(now));
     if (!happened && round > 0) return next;
@@ -454,6 +467,7 @@ void Swarm::network_changed(const Times& now) {
   host_->network_changed(now);
   addresses_at_us_ = 0;
   announce_to_all();
+  notices_.emplace_back(NetworkChanged{});
 }
 
 void Swarm::close(const Times& now) {

@@ -64,7 +64,8 @@ struct SwarmParts {
   Resolver* resolver = nullptr;  // may be null; outlives the swarm
 };
 
-// Answers dial(peer, addresses): there is a connection. When it was made for this, Connected came before, with the same id.
+// Answers dial(peer, addresses): there is a connection. When it was made for this, Connected came before, with the same id. Of a
+// simultaneous open that was seen by then it is the connection that stays; Superseded tells of one that is seen later.
 struct Reached {
   uint64_t dial = 0;
   ConnectionId connection = 0;
@@ -78,13 +79,22 @@ struct Unreached {
   Error error;                           // one line: every address and why
   std::vector<AddressFailure> failures;  // the same, taken apart
 };
+// Both sides dialed at once, and `by` is the connection that stays. `connection` is closed when its streams have ended; what would
+// be opened on it belongs on the other.
+struct Superseded {
+  ConnectionId connection = 0;
+  ConnectionId by = 0;
+  PeerId peer;
+};
+// network_changed() was called, or the host saw that the machine's addresses changed or it slept. What failed before may work now.
+struct NetworkChanged {};
 // The addresses to be dialed at are others now.
 struct ListenChanged {
   std::vector<std::string> addresses;
 };
 
-using SwarmNotice =
-    std::variant<Reached, Unreached, Identified, IdentifyFailed, Pinged, PingFailed, Refused, Trimmed, ListenChanged>;
+using SwarmNotice = std::variant<Reached, Unreached, Identified, IdentifyFailed, Pinged, PingFailed, Refused, Trimmed,
+                                 ListenChanged, Superseded, NetworkChanged>;
 
 struct ConnectionInfo {
   ConnectionId connection = 0;
@@ -117,16 +127,19 @@ class Swarm final : public Host {
   void disconnect(ConnectionId connection, Code reason) override;
   // Code::again when a limit of streams is reached. The host's own protocols (identify, ping) are not for this.
   Result<StreamId> open_stream(ConnectionId connection, std::string_view protocol) override;
-  Result<size_t> write(StreamId stream, ByteView data) override { return host_->write(stream, data); }
+  Result<size_t> write(StreamId stream, ByteView data) override;
   Result<ReadResult> read(StreamId stream, ByteSpan out) override;
   void finish(StreamId stream) override;
   void reset(StreamId stream) override;
   uint64_t step(const Times& now) override;
   std::optional<HostEvent> next_event() override;
   HostStats stats() const override { return host_->stats(); }
+  uint64_t buffered(ConnectionId connection) const override { return host_->buffered(connection); }
+  StreamBuffer largest_buffer(ConnectionId connection) const override { return host_->largest_buffer(connection); }
   void close(const Times& now) override;
   // The machine woke, or its network is another: back-offs are void, what we listen on is told again to whoever is connected, QUIC
   // connections move to fresh paths, and those that are dead are found by a probe (host.h).
+  // A driver's host that notices by itself has it done in step(). Told by NetworkChanged.
   void network_changed(const Times& now) override;
 
   // --- Peers
@@ -137,7 +150,7 @@ class Swarm final : public Host {
   // Code::again when too many attempts run.
   Result<uint64_t> dial(const PeerId& peer, const std::vector<std::string>& addresses);
   // No answer follows. The attempt ends when nobody else asked for it.
-  void cancel_dial(uint64_t dial);
+  void cancel_dial(uint64_t dial) override;
 
   // The connection that dial() would use: that which stays when both dialed at once.
   std::optional<ConnectionId> connection_with(const PeerId& peer) const;
@@ -196,6 +209,12 @@ class Swarm final : public Host {
   uint64_t announce(const Times& now);
   void announce_to_all();
   uint64_t maintain(const Times& now);
+  // swarm_memory.cc
+  uint64_t beyond_reserve(ConnectionId id) const;
+  uint64_t measure_peer(const std::set<ConnectionId>& connections) const;
+  uint64_t measure(const Times& now);
+  void give_back(const ResourceLimits::Excess& excess, const Times& now);
+  bool end_largest_stream(ConnectionId id, const ResourceLimits::Excess& excess, const Times& now);
 
   // The order matters: what transports ask outlives them.
   std::unique_ptr<ResourceLimits> limits_;
@@ -214,12 +233,15 @@ class Swarm final : public Host {
   std::map<StreamId, Stream> streams_;
   std::set<ConnectionId> duplicates_;
   std::set<ConnectionId> silent_;        // closed before the application heard of them
+  std::set<ConnectionId> given_back_;    // closed for their memory, and not gone yet
   std::map<uint64_t, uint64_t> single_;  // dials by one address: the host's id, ours
   uint64_t last_dial_ = 0;
   // The swarm's own dials by one name run in the dialer, like those of several addresses, and are answered by host events.
   std::set<uint64_t> plain_;
   std::vector<std::string> told_addresses_;
   uint64_t addresses_at_us_ = 0;
+  uint64_t measure_at_us_ = 0;
+  bool may_hold_ = false;          // buffers may have grown since they were measured to be empty
   std::set<ConnectionId> pushes_;  // to be told what is new
   std::deque<HostEvent> events_;
   std::deque<SwarmNotice> notices_;

@@ -22,6 +22,18 @@ bool are(std::span<const Multiaddr::Part> parts, std::span<const AddrCode> codes
 
 }  // namespace
 
+TransportKind transport_of(TcpWrap wrap) {
+  switch (wrap) {
+    case TcpWrap::none:
+      return TransportKind::tcp;
+    case TcpWrap::ws:
+      return TransportKind::ws;
+    case TcpWrap::wss:
+      return TransportKind::wss;
+  }
+  return TransportKind::tcp;
+}
+
 std::optional<TcpAddress> TcpAddress::of(const Multiaddr& address) {
   const Multiaddr bare = address.without_peer_id();
   std::span<const Multiaddr::Part> rest(bare.parts());

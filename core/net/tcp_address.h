@@ -13,11 +13,14 @@
 #include <string>
 
 #include "core/net/multiaddr.h"
+#include "core/net/transport_policy.h"
 #include "core/ports/datagram.h"
 
 namespace sereus::net {
 
 enum class TcpWrap : uint8_t { none, ws, wss };
+// As what its connections count.
+TransportKind transport_of(TcpWrap wrap);
 
 struct TcpAddress {
   IpEndpoint endpoint;

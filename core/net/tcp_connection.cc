@@ -19,6 +19,7 @@ TcpConnection::TcpConnection(TcpCore& core, ConnectionId id, LinkId link, TcpAdd
       id_(id),
       link_(link),
       remote_(std::move(remote)),
+      kind_(transport_of(remote_.wrap)),
       dial_(std::move(dial)),
       outer_(std::move(outer)),
       select_(Multistream::responder()) {
@@ -67,15 +68,15 @@ void TcpConnection::proved() {
 void TcpConnection::on_link_closed(const Error& reason) { end(reason); }
 
 size_t TcpConnection::budget(Direction direction) const {
-  if (!core_.limited(direction)) return SIZE_MAX;
-  const auto at = static_cast<size_t>(direction);
-  if (!turns_[at].has && !core_.turns[at].empty()) return 0;
-  return core_.budget(direction);
+  if (!core_.limited(kind_, direction)) return SIZE_MAX;
+  if (!turns_[static_cast<size_t>(direction)].has && !core_.turns_of(kind_, direction).empty()) return 0;
+  return core_.budget(kind_, direction);
 }
 
 void TcpConnection::wait_turn(Direction direction) {
-  const auto at = static_cast<size_t>(direction);
-  if (!std::exchange(turns_[at].waits, true)) core_.turns[at].push_back(id_);
+  if (!std::exchange(turns_[static_cast<size_t>(direction)].waits, true)) {
+    core_.turns_of(kind_, direction).push_back(id_);
+  }
 }
 
 bool TcpConnection::take_turn(Direction direction) {
@@ -100,7 +101,7 @@ bool TcpConnection::read_link() {
     }
     const ByteSpan room = ByteSpan(core_.scratch).first(std::min(core_.scratch.size(), budget));
     const Links::ReadResult got = core_.links->read(link_, room);
-    core_.spend(Direction::down, got.size);
+    core_.spend(kind_, Direction::down, got.size);
     if (got.size > 0 && core_.now.mono_us >= probe_from_us_) probe_us_ = kNever;
     if (got.size < room.size()) readable_ = false;
     if (const Status fed = feed(ByteView(core_.scratch).first(got.size)); !fed.ok()) {
@@ -239,7 +240,7 @@ bool TcpConnection::write_link() {
     if (out_taken_ < out_.size()) {
       const ByteView left = ByteView(out_).subspan(out_taken_);
       const size_t taken = core_.links->write(link_, left);
-      core_.spend(Direction::up, taken);
+      core_.spend(kind_, Direction::up, taken);
       out_taken_ += taken;
       if (taken < left.size()) {
         blocked_ = true;
@@ -288,8 +289,33 @@ bool TcpConnection::step() {
   }
   if (ended()) return false;
   more = write_link() || more;
+  if (!more) release_buffers();
   core_.timers.set(timer_, ended() ? kNever : next);
   return more && !ended();
+}
+
+// Grown in a transfer, they would be most of what an idle connection costs.
+void TcpConnection::release_buffers() {
+  for (Bytes* buffer : {&inner_out_, &plain_, &out_}) {
+    if (buffer == &plain_ || buffer->empty()) Bytes().swap(*buffer);
+  }
+}
+
+uint64_t TcpConnection::buffered() const {
+  if (ended()) return 0;
+  uint64_t out = out_.capacity() + inner_out_.capacity() + plain_.capacity() + outer_.buffered();
+  if (secure_) out += secure_->buffered();
+  if (yamux_) out += yamux_->received_bytes() + yamux_->unsent_bytes();
+  return out;
+}
+
+Host::StreamBuffer TcpConnection::largest_buffer() const {
+  Host::StreamBuffer out;
+  for (const auto& [yamux_id, stream] : streams_) {
+    const uint64_t bytes = stream->known ? yamux_->buffered(yamux_id) : 0;
+    if (bytes > out.bytes) out = {stream->id, bytes};
+  }
+  return out;
 }
 
 void TcpConnection::probe() {

@@ -71,6 +71,8 @@ class TcpConnection {
 
   // --- from the application
   Result<StreamId> open_stream(std::string_view protocol);
+  // From now on the peer has kNegotiationTimeoutUs to agree.
+  void begin_negotiation(TcpStream& stream);
   Result<size_t> write(TcpStream& stream, ByteView data);
   Result<Host::ReadResult> read(TcpStream& stream, ByteSpan out);
   void finish(TcpStream& stream);
@@ -90,6 +92,9 @@ class TcpConnection {
   bool take_turn(Direction direction);
   // To be stepped soon.
   void mark_dirty();
+  // See Host.
+  uint64_t buffered() const;
+  Host::StreamBuffer largest_buffer() const;
 
  private:
   enum class Stage : uint8_t { connecting, outer, security, handshake, muxer, open, closing, ended };
@@ -113,6 +118,7 @@ class TcpConnection {
   Bytes& inner_out() { return outer_.empty() ? out_ : inner_out_; }
   Status flush_inner();
   bool write_link();
+  void release_buffers();
   void say_goodbye();
   void proved();
   void end(const Error& reason);
@@ -132,6 +138,7 @@ class TcpConnection {
   const ConnectionId id_;
   const LinkId link_;
   const TcpAddress remote_;
+  const TransportKind kind_;
   const Dial dial_;
   Stage stage_ = Stage::connecting;
   bool half_open_ = true;

@@ -10,9 +10,19 @@ TcpStream& TcpConnection::add_stream(YamuxStreamId yamux_id, bool incoming) {
       new TcpStream{*this, ++core_.last_stream, yamux_id, incoming, Multistream::responder(), 0, {}, {}});
   TcpStream& stream = *made;
   streams_.emplace(yamux_id, std::move(made));
-  stream.deadline_us = core_.now.mono_us + kNegotiationTimeoutUs;
-  negotiations_.emplace(stream.deadline_us, yamux_id);
+  // What the application opens, it opens between two steps: only the next one knows the time.
+  if (incoming) {
+    begin_negotiation(stream);
+  } else {
+    core_.opened.push_back(stream.id);
+  }
   return stream;
+}
+
+void TcpConnection::begin_negotiation(TcpStream& stream) {
+  if (!stream.negotiating()) return;
+  stream.deadline_us = core_.now.mono_us + kNegotiationTimeoutUs;
+  negotiations_.emplace(stream.deadline_us, stream.yamux_id);
 }
 
 Result<StreamId> TcpConnection::open_stream(std::string_view protocol) {

@@ -73,29 +73,34 @@ struct TcpCore {
   std::vector<std::string> protocols;
   std::deque<HostEvent> events;
   std::unordered_map<StreamId, TcpStream*> streams;  // those the application knows
+  std::vector<StreamId> opened;  // by the application since the last step: begin_negotiation() waits for the time
   TimerHeap timers;
   std::vector<ConnectionId> dirty;  // connections that may have something to do, in order
-  // Connections that wait for a limit of bandwidth, by direction: they take turns.
-  std::array<std::deque<ConnectionId>, 2> turns;
+  // Connections that wait for a limit of bandwidth, by their kind and direction: they take turns.
+  std::array<std::array<std::deque<ConnectionId>, 2>, kTransportKinds> turns;
   std::vector<ConnectionId> stalled;  // not read while the application is behind with its events
   size_t half_open = 0;               // not yet proved, either direction
   uint64_t last_stream = 0;
   HostStats stats;
   Bytes scratch = Bytes(kTcpReadBytes);  // where bytes are read into; holds nothing between calls
 
-  bool limited(Direction direction) const {
-    return settings.bandwidth != nullptr && settings.bandwidth->limited(TransportKind::tcp, direction);
+  // `kind` is tcp, ws or wss: the kind of a connection.
+  bool limited(TransportKind kind, Direction direction) const {
+    return settings.bandwidth != nullptr && settings.bandwidth->limited(kind, direction);
   }
-  size_t budget(Direction direction) const {
+  size_t budget(TransportKind kind, Direction direction) const {
     Bandwidth* bandwidth = settings.bandwidth;
-    return bandwidth == nullptr ? SIZE_MAX : bandwidth->available(TransportKind::tcp, direction, now);
+    return bandwidth == nullptr ? SIZE_MAX : bandwidth->available(kind, direction, now);
   }
-  uint64_t budget_at(Direction direction) const {
-    return settings.bandwidth->ready_at(TransportKind::tcp, direction, now);
+  uint64_t budget_at(TransportKind kind, Direction direction) const {
+    return settings.bandwidth->ready_at(kind, direction, now);
   }
-  void spend(Direction direction, size_t bytes) {
+  void spend(TransportKind kind, Direction direction, size_t bytes) {
     (direction == Direction::up ? stats.bytes_sent : stats.bytes_received) += bytes;
-    if (settings.bandwidth != nullptr) settings.bandwidth->spend(TransportKind::tcp, direction, bytes, now);
+    if (settings.bandwidth != nullptr) settings.bandwidth->spend(kind, direction, bytes, now);
+  }
+  std::deque<ConnectionId>& turns_of(TransportKind kind, Direction direction) {
+    return turns[static_cast<size_t>(kind)][static_cast<size_t>(direction)];
   }
 
   bool events_full() const { return events.size() >= kEventsMax; }

@@ -1,6 +1,7 @@
 #include "core/net/tcp_host.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "core/net/listen_address.h"
@@ -14,6 +15,7 @@
 namespace sereus::net {
 namespace {
 
+constexpr std::array kKinds{TransportKind::tcp, TransportKind::ws, TransportKind::wss};
 constexpr std::string_view kForm = "/ip4|ip6/.../tcp/..., also with /ws or /tls/ws";
 
 std::optional<IpEndpoint> endpoint_of(const std::optional<TcpAddress>& address) {
@@ -93,18 +95,19 @@ TcpConnection& TcpHost::add(LinkId link, TcpAddress remote, TcpConnection::Dial 
 // ---- The driver -----------------------------------------------------------------------------------------------------
 
 void TcpHost::on_accepted(ListenerId listener, LinkId link, const IpEndpoint& /*local*/, const IpEndpoint& remote) {
+  const auto at =
+      std::find_if(listeners_.begin(), listeners_.end(), [&](const Listener& l) { return l.id == listener; });
+  const TcpWrap wrap = at == listeners_.end() ? TcpWrap::none : at->local.wrap;
+  const TransportKind kind = transport_of(wrap);
   // Who is turned away here has cost a descriptor for a moment and nothing else.
   AcceptGate* gate = core_.settings.gate;
   const bool full =
       connections_.size() >= core_.settings.connections_max || core_.half_open >= core_.settings.half_open_max;
-  if (full && gate != nullptr) gate->on_half_open_refused(TransportKind::tcp, remote, core_.now);
-  if (closed_ || full || (gate != nullptr && !gate->admit(TransportKind::tcp, remote, core_.now))) {
+  if (full && gate != nullptr) gate->on_half_open_refused(kind, remote, core_.now);
+  if (closed_ || full || (gate != nullptr && !gate->admit(kind, remote, core_.now))) {
     core_.links->close(link);
     return;
   }
-  const auto at =
-      std::find_if(listeners_.begin(), listeners_.end(), [&](const Listener& l) { return l.id == listener; });
-  const TcpWrap wrap = at == listeners_.end() ? TcpWrap::none : at->local.wrap;
   auto stages = stages_for_listening(wrap);
   if (!stages.ok()) {
     core_.links->close(link);
@@ -271,27 +274,39 @@ void TcpHost::network_changed(const Times& now) {
 
 // Limits of bandwidth: whoever waits has a turn, as far as they allow.
 void TcpHost::serve_turns() {
-  for (const Direction direction : {Direction::up, Direction::down}) {
-    std::deque<ConnectionId>& turns = core_.turns[static_cast<size_t>(direction)];
-    for (size_t left = turns.size(); left > 0 && core_.budget(direction) > 0; --left) {
-      TcpConnection* connection = find(turns.front());
-      turns.pop_front();
-      if (connection != nullptr && connection->take_turn(direction)) connection->mark_dirty();
+  first_kind_ = (first_kind_ + 1) % kKinds.size();  // under a limit of the total no kind is always the first
+  for (size_t i = 0; i < kKinds.size(); ++i) {
+    const TransportKind kind = kKinds[(first_kind_ + i) % kKinds.size()];
+    for (const Direction direction : {Direction::up, Direction::down}) {
+      std::deque<ConnectionId>& turns = core_.turns_of(kind, direction);
+      for (size_t left = turns.size(); left > 0 && core_.budget(kind, direction) > 0; --left) {
+        TcpConnection* connection = find(turns.front());
+        turns.pop_front();
+        if (connection != nullptr && connection->take_turn(direction)) connection->mark_dirty();
+      }
     }
   }
 }
 
-uint64_t TcpHost::next_turn() const {
+uint64_t TcpHost::next_turn() {
   uint64_t next = kNever;
-  for (const Direction direction : {Direction::up, Direction::down}) {
-    if (core_.turns[static_cast<size_t>(direction)].empty()) continue;
-    next = std::min(next, core_.budget_at(direction));
+  for (const TransportKind kind : kKinds) {
+    for (const Direction direction : {Direction::up, Direction::down}) {
+      if (!core_.turns_of(kind, direction).empty()) next = std::min(next, core_.budget_at(kind, direction));
+    }
   }
   return next;
 }
 
+void TcpHost::begin_negotiations() {
+  for (const StreamId id : std::exchange(core_.opened, {})) {
+    if (TcpStream* stream = find_stream(id)) stream->connection.begin_negotiation(*stream);
+  }
+}
+
 uint64_t TcpHost::step(const Times& now) {
   advance(now);
+  begin_negotiations();
   if (!closed_) start_dials();
   serve_turns();
   while (core_.timers.next_us() <= core_.now.mono_us) {
@@ -322,6 +337,16 @@ std::optional<HostEvent> TcpHost::next_event() {
     }
   }
   return event;
+}
+
+uint64_t TcpHost::buffered(ConnectionId connection) const {
+  const auto found = connections_.find(connection);
+  return found == connections_.end() ? 0 : found->second->buffered();
+}
+
+Host::StreamBuffer TcpHost::largest_buffer(ConnectionId connection) const {
+  const auto found = connections_.find(connection);
+  return found == connections_.end() ? StreamBuffer() : found->second->largest_buffer();
 }
 
 HostStats TcpHost::stats() const {

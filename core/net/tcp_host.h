@@ -59,6 +59,8 @@ class TcpHost final : public Host, public LinkEvents {
   uint64_t step(const Times& now) override;
   std::optional<HostEvent> next_event() override;
   HostStats stats() const override;
+  uint64_t buffered(ConnectionId connection) const override;
+  StreamBuffer largest_buffer(ConnectionId connection) const override;
   void close(const Times& now) override;
 
  private:
@@ -76,8 +78,9 @@ class TcpHost final : public Host, public LinkEvents {
 
   void advance(const Times& now);
   void start_dials();
+  void begin_negotiations();
   void serve_turns();
-  uint64_t next_turn() const;
+  uint64_t next_turn();
   TcpConnection* of_link(LinkId link);
   TcpConnection* find(ConnectionId id);
   TcpStream* find_stream(StreamId id);
@@ -94,6 +97,7 @@ class TcpHost final : public Host, public LinkEvents {
   std::vector<PendingDial> pending_dials_;
   std::map<ConnectionId, std::unique_ptr<TcpConnection>> connections_;
   std::map<LinkId, ConnectionId> by_link_;
+  size_t first_kind_ = 0;  // of those that wait for a limit of bandwidth
   uint64_t last_dial_ = 0;
   uint64_t last_connection_ = 0;
   bool closed_ = false;

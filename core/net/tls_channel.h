@@ -48,6 +48,7 @@ class TlsChannel final : public SecureChannel {
   void finish(Bytes& out) override;
 
   State state() const override { return state_; }
+  size_t buffered() const override { return pending_.capacity(); }
   const PeerId& peer() const override { return verifier_.peer(); }
   const std::string& muxer() const override { return muxer_; }
 

@@ -35,6 +35,7 @@ class WebSocketChannel final : public Channel {
   Status seal(ByteView plain, Bytes& out) override;
   void finish(Bytes& out) override;
   State state() const override { return state_; }
+  size_t buffered() const override { return control_.capacity(); }
 
  private:
   enum class Part : uint8_t { header, payload };

@@ -271,4 +271,9 @@ std::optional<YamuxEvent> YamuxSession::next_event() {
   return event;
 }
 
+size_t YamuxSession::buffered(YamuxStreamId stream) const {
+  const auto found = streams_.find(stream);
+  return found == streams_.end() ? 0 : found->second.received.size() + found->second.unsent.size();
+}
+
 }  // namespace sereus::net

@@ -104,6 +104,7 @@ class YamuxSession {
   size_t streams() const { return streams_.size(); }
   size_t received_bytes() const { return received_; }  // held for the application, all streams
   size_t unsent_bytes() const { return unsent_; }      // taken from it, all streams
+  size_t buffered(YamuxStreamId stream) const;         // both, of one stream
 
  private:
   struct Ping {

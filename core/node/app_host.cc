@@ -78,6 +78,7 @@ bool AppHost::on_notice(const net::SwarmNotice& notice) {
   if (!attached()) return false;
   if (const auto* reached = std::get_if<net::Reached>(&notice)) return on_reached(*reached);
   if (const auto* unreached = std::get_if<net::Unreached>(&notice)) return on_unreached(*unreached);
+  if (std::holds_alternative<net::NetworkChanged>(notice)) return false;  // the node has peers to dial
   if (const auto* identified = std::get_if<net::Identified>(&notice)) {
     on_identified(*identified);
   } else if (const auto* failed = std::get_if<net::IdentifyFailed>(&notice)) {
@@ -90,6 +91,8 @@ bool AppHost::on_notice(const net::SwarmNotice& notice) {
     answer_ping(silent->connection, silent->error);
   } else if (const auto* refused = std::get_if<net::Refused>(&notice)) {
     on_refused(*refused);
+  } else if (const auto* superseded = std::get_if<net::Superseded>(&notice)) {
+    on_superseded(*superseded);
   } else if (std::holds_alternative<net::ListenChanged>(notice)) {
     node_.publish();
   }
@@ -366,6 +369,10 @@ void AppHost::disconnect(OpRef ref, Request& request) {
   Connection* connection = connection_of(ref, request.store);
   if (connection == nullptr) return;
   const net::ConnectionId id = connection->id;
+  const auto superseded = connections_.find(request.store);
+  if (superseded != connections_.end() && superseded->second.id != id) {
+    swarm_->disconnect(superseded->second.id, Code::ok);
+  }
   swarm_->disconnect(id, Code::ok);
   context_.complete(ref, Status());
 }
@@ -373,10 +380,23 @@ void AppHost::disconnect(OpRef ref, Request& request) {
 // ---- Connections ----------------------------------------------------------------------------------------------------
 
 AppHost::Connection* AppHost::connection_of(OpRef ref, uint64_t number) {
-  const auto found = connections_.find(number);
+  const auto found = connections_.find(staying(number));
   if (found != connections_.end()) return &found->second;
   context_.complete(ref, fail(Code::not_found, "there is no such connection; it may have ended"));
   return nullptr;
+}
+
+uint64_t AppHost::staying(uint64_t number) const {
+  const auto found = superseded_.find(number);
+  return found == superseded_.end() ? number : found->second;
+}
+
+void AppHost::on_superseded(const net::Superseded& notice) {
+  const auto lost = connection_numbers_.find(notice.connection);
+  const auto stays = connection_numbers_.find(notice.by);
+  if (lost == connection_numbers_.end() || stays == connection_numbers_.end()) return;
+  superseded_[lost->second] = stays->second;
+  connections_.at(stays->second).wanted |= connections_.at(lost->second).wanted;
 }
 
 void AppHost::tell(uint32_t what, uint64_t number, const Connection& connection, const Error& why) {
@@ -418,6 +438,7 @@ void AppHost::on_disconnected(const net::Disconnected& event) {
   Connection gone = std::move(connections_.at(number));
   connections_.erase(number);
   connection_numbers_.erase(found);
+  std::erase_if(superseded_, [number](const auto& item) { return item.second == number; });
   view_.hide_connection(number);
   for (const OpRef ref : gone.identify_waiting) context_.complete(ref, why);
   for (const OpRef ref : gone.ping_waiting) context_.complete(ref, why);

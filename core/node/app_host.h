@@ -52,7 +52,9 @@ class AppHost {
 
   // Requests of host_listen to identify; those that name a connection or a stream only when owns() it.
   void submit(OpRef ref, Request& request);
-  bool owns(uint64_t number) const { return connections_.contains(number) || streams_.contains(number); }
+  bool owns(uint64_t number) const {
+    return connections_.contains(number) || streams_.contains(number) || superseded_.contains(number);
+  }
   // Its protocols go, its streams are reset.
   void forget_origin(uint32_t origin);
 
@@ -119,6 +121,8 @@ class AppHost {
   bool on_reached(const net::Reached& notice);
   bool on_unreached(const net::Unreached& notice);
   void on_refused(const net::Refused& notice);
+  void on_superseded(const net::Superseded& notice);
+  uint64_t staying(uint64_t number) const;  // of a superseded connection: the other's number
   void on_connected(const net::Connected& event);
   void on_disconnected(const net::Disconnected& event);
 
@@ -153,6 +157,8 @@ class AppHost {
   std::map<std::string, uint32_t> protocols_;  // and who serves it
   std::map<uint64_t, Connection> connections_;
   std::map<net::ConnectionId, uint64_t> connection_numbers_;
+  // Connections that lost a simultaneous open, gone or about to go, and those that stay: a dial may have answered with the former.
+  std::map<uint64_t, uint64_t> superseded_;
   std::map<uint64_t, Stream> streams_;
   std::map<net::StreamId, uint64_t> stream_numbers_;
   std::map<uint64_t, OpRef> dials_;  // by the swarm's dial

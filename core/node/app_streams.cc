@@ -24,6 +24,7 @@ void AppHost::count_stream(uint64_t connection, int change) {
 void AppHost::open_stream(OpRef ref, Request& request) {
   Connection* connection = connection_of(ref, request.store);
   if (connection == nullptr) return;
+  const uint64_t connection_number = staying(request.store);
   const std::string protocol = to_string(ByteView(request.x));
   if (!net::valid_protocol_name(protocol)) {
     return context_.complete(ref, fail(Code::invalid, "not a protocol name: it is one line, like /example/1.0.0"));
@@ -36,12 +37,12 @@ void AppHost::open_stream(OpRef ref, Request& request) {
   const uint64_t number = node_.next_number();
   Stream& stream = streams_[number];
   stream.id = *id;
-  stream.connection = request.store;
+  stream.connection = connection_number;
   stream.origin = ref.origin;
   stream.protocol = protocol;
   stream.opening = ref;
   stream_numbers_[*id] = number;
-  count_stream(request.store, 1);
+  count_stream(connection_number, 1);
   context_.begin(ref, [this, number] {
     swarm_->reset(streams_.at(number).id);
     close_stream(number, fail(Code::cancelled, "opening the stream was cancelled"), false);

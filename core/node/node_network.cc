@@ -98,15 +98,10 @@ void NodeImpl::go_offline(Code why) {
   publish();
 }
 
-// The machine woke, or its network is another: old failures say nothing any more.
+// The machine woke, or its network is another. The hosts notice some of it by themselves: on_notice() dials.
 void NodeImpl::network_changed() {
   app_hosts_.network_changed();
-  if (!host_) return;
-  host_->network_changed(context_.now);
-  for (auto& [device, peer] : peers_) {
-    peer.dial_at = context_.now.mono_us;
-    peer.dial_delay_us = kDialBackoffUsMin;
-  }
+  if (host_) host_->network_changed(context_.now);
 }
 
 bool NodeImpl::drain_host() {
@@ -142,6 +137,12 @@ bool NodeImpl::drain_host() {
 void NodeImpl::on_notice(const net::SwarmNotice& notice) {
   if (const auto* reached = std::get_if<net::Reached>(&notice)) on_reached(*reached);
   if (const auto* unreached = std::get_if<net::Unreached>(&notice)) on_unreached(*unreached);
+  if (!std::holds_alternative<net::NetworkChanged>(notice)) return;
+  // Old failures say nothing any more.
+  for (auto& [device, peer] : peers_) {
+    peer.dial_at = context_.now.mono_us;
+    peer.dial_delay_us = kDialBackoffUsMin;
+  }
 }
 
 // ---- Connections --------------------------------------------------------------------------------------------------------

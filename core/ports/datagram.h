@@ -29,6 +29,10 @@ std::optional<IpEndpoint> parse_ip_endpoint(std::string_view text);
 // Address without port: "127.0.0.1", "::1".
 std::string ip_to_string(const IpEndpoint& endpoint);
 std::optional<IpEndpoint> parse_ip(std::string_view text, uint16_t port);
+// An IPv4 address mapped into IPv6 (RFC 4291 section 2.5.5.2: ::ffff:a.b.c.d) as the IPv4 address that it is; others as they are.
+IpEndpoint unmapped(const IpEndpoint& endpoint);
+// 127.0.0.0/8 (also mapped into IPv6) and ::1.
+bool is_loopback(const IpEndpoint& endpoint);
 
 using SocketId = uint32_t;  // 0 is none
 

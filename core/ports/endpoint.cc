@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <vector>
@@ -130,6 +131,22 @@ std::optional<IpEndpoint> parse_ip_endpoint(std::string_view text) {
   if (bracketed) ip = ip.substr(1, ip.size() - 2);
   if (bracketed != (ip.find(':') != std::string_view::npos)) return std::nullopt;
   return parse_ip(ip, static_cast<uint16_t>(port));
+}
+
+IpEndpoint unmapped(const IpEndpoint& endpoint) {
+  static constexpr std::array<uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  if (!endpoint.is_v6 || !std::equal(kMapped.begin(), kMapped.end(), endpoint.address.begin())) return endpoint;
+  IpEndpoint out;
+  out.port = endpoint.port;
+  std::copy_n(endpoint.address.begin() + kMapped.size(), 4, out.address.begin());
+  return out;
+}
+
+bool is_loopback(const IpEndpoint& endpoint) {
+  const IpEndpoint plain = unmapped(endpoint);
+  if (!plain.is_v6) return plain.address[0] == 127;
+  static constexpr std::array<uint8_t, 16> kLoopback{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+  return plain.address == kLoopback;
 }
 
 }  // namespace sereus

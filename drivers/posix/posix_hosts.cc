@@ -8,6 +8,7 @@
 #include "core/net/limits.h"
 #include "core/net/quic_host.h"
 #include "core/net/tcp_host.h"
+#include "drivers/posix/network_watch.h"
 #include "drivers/posix/posix_datagrams.h"
 #include "drivers/posix/posix_links.h"
 
@@ -47,29 +48,36 @@ class PosixHost final : private SocketsOwner, public net::HostGroup {
  public:
   PosixHost(std::unique_ptr<Sockets> owned, std::vector<std::unique_ptr<net::Host>> members)
       : SocketsOwner(std::move(owned)), HostGroup(std::move(members)) {
-    refresh();  // listen_addresses() is asked before the first step
+    (void)refresh();  // listen_addresses() is asked before the first step
   }
 
   uint64_t step(const Times& now) override {
-    if (now.mono_us >= refresh_at_us_) {
-      refresh();
+    const bool slept = watch_.slept(now, slept_us());
+    if (slept || now.mono_us >= refresh_at_us_) {
+      const bool moved = refresh();
+      changed_ = changed_ || slept || moved;
       refresh_at_us_ = now.mono_us + kRefreshUs;
     }
-    if (!sockets->certificate) return HostGroup::step(now);
-    if (now.mono_us >= certificate_at_us_) {
+    if (sockets->certificate && now.mono_us >= certificate_at_us_) {
       (void)sockets->certificate->refresh();  // it logs what is wrong
       certificate_at_us_ = now.mono_us + kCertificateUs;
     }
-    return std::min(HostGroup::step(now), certificate_at_us_);
+    const uint64_t next = std::min(HostGroup::step(now), refresh_at_us_);
+    return sockets->certificate ? std::min(next, certificate_at_us_) : next;
   }
+  bool take_network_change() override { return std::exchange(changed_, false); }
 
  private:
-  void refresh() {
-    const std::vector<IpEndpoint> addresses = interface_addresses();
+  // True when they are others than before.
+  bool refresh() {
+    std::vector<IpEndpoint> addresses = interface_addresses();
     sockets->quic->set_interface_addresses(addresses);
     sockets->tcp->set_interface_addresses(addresses);
+    return watch_.moved(std::move(addresses));
   }
 
+  NetworkWatch watch_;
+  bool changed_ = false;
   uint64_t refresh_at_us_ = 0;
   uint64_t certificate_at_us_ = 0;
 };

@@ -134,10 +134,6 @@ class Peers:
         """The command, left running."""
         return self._run([BINARY, "--json", *arguments], ROOT)
 
-    def ours(self, *arguments: str) -> Program:
-        """Our hosts with settings that the command does not have."""
-        return self._run([BUILD / "test" / "interop_peer", *arguments], ROOT)
-
     def stop(self) -> None:
         for program in self.running:
             program.stop()

@@ -127,10 +127,10 @@ def test_the_wrong_peer_is_refused(js_listener: JsListener, transport: str) -> N
 @pytest.mark.parametrize(("theirs", "ours", "agreed"), [("noise", "tls,noise", "noise"), ("tls", "noise,tls", "tls")])
 def test_the_second_choice_when_the_first_is_refused(peers: Peers, theirs: str, ours: str, agreed: str) -> None:
     ready = peers.js("listener", "--listen", TCP, "--security", theirs).wait_for("ready")
-    dialing = peers.ours("--security", ours, "dial", ready["addrs"][0], "1000")
-    assert dialing.wait_for("echo")["bytes"] == 1000
-    assert dialing.finish() == 0
-    address = peers.ours("--security", agreed, "listen", TCP).wait_for("ready")["addrs"][0]
+    [echoed] = sereus("echo", ready["addrs"][0], "--bytes", "1000", "--security", ours)
+    assert echoed["verified"]
+    listener = peers.sereus("listen", "--listen", TCP, "--echo", "--security", agreed)
+    address = listener.wait_for("listening")["addrs"][0]
     # js proposes Noise first when it is told "both", and TLS first when "tls-first".
     order = "both" if agreed == "tls" else "tls-first"
     dialer = peers.js("dialer", "--dial", address, "--security", order, "--pings", "1", "--echo", "1000")
@@ -156,7 +156,8 @@ def certificate_for_loopback(folder: Path) -> Path:
 
 def test_js_dials_secure_websocket(peers: Peers, tmp_path: Path) -> None:
     authority = certificate_for_loopback(tmp_path)
-    ready = peers.ours("--certificate", str(tmp_path), "listen", f"{TCP}/tls/ws").wait_for("ready")
+    files = ["--certificate", str(tmp_path / "chain.pem"), "--key", str(tmp_path / "key.pem")]
+    ready = peers.sereus("listen", "--listen", f"{TCP}/tls/ws", "--echo", *files).wait_for("listening")
     address = ready["addrs"][0]
     assert without_peer(address).endswith("/tls/ws")
     options = ["--dial", address, "--pings", "1", "--echo", "1000000"]
@@ -167,6 +168,21 @@ def test_js_dials_secure_websocket(peers: Peers, tmp_path: Path) -> None:
     refused = peers.js("dialer", *options)
     assert refused.wait_for("error")
     assert refused.finish() != 0
+
+
+def test_we_dial_secure_websocket(peers: Peers, tmp_path: Path) -> None:
+    authority = certificate_for_loopback(tmp_path)
+    files = ["--certificate", tmp_path / "chain.pem", "--key", tmp_path / "key.pem"]
+    ready = peers.js("listener", "--listen", f"{TCP}/tls/ws", *files).wait_for("ready")
+    address = ready["addrs"][0]
+    assert without_peer(address).endswith("/tls/ws")
+    [echoed] = sereus("echo", address, "--bytes", "1000000", "--authorities", str(authority))
+    assert echoed["verified"]
+    # Our side looks at the certificate, too, unless it is told that the peer inside is enough.
+    [error] = sereus("echo", address, code=1)
+    assert "certificate" in error["message"], error
+    [echoed] = sereus("echo", address, "--bytes", "1000", "--any-server")
+    assert echoed["verified"]
 
 
 @pytest.mark.parametrize("kind", ["secp256k1", "rsa 2048"])

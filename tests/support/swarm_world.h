@@ -36,9 +36,12 @@ class BorrowedHost final : public net::Host {
   void finish(net::StreamId stream) override { host_.finish(stream); }
   void reset(net::StreamId stream) override { host_.reset(stream); }
   void network_changed(const Times& now) override { host_.network_changed(now); }
+  bool take_network_change() override { return host_.take_network_change(); }
   uint64_t step(const Times& now) override { return host_.step(now); }
   std::optional<net::HostEvent> next_event() override { return host_.next_event(); }
   net::HostStats stats() const override { return host_.stats(); }
+  uint64_t buffered(net::ConnectionId connection) const override { return host_.buffered(connection); }
+  StreamBuffer largest_buffer(net::ConnectionId connection) const override { return host_.largest_buffer(connection); }
   void close(const Times& now) override { host_.close(now); }
 
  private:

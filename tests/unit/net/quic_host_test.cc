@@ -210,6 +210,19 @@ TEST(QuicHost, AProtocolThatIsNotSpokenIsRefused) {
   EXPECT_TRUE(complete(pair.world, transfer));
 }
 
+TEST(QuicHost, AStreamOpenedAfterALongQuietHasAllItsTime) {
+  EchoPair pair(19);
+  pair.world.run(net::kQuicKeepAliveUs - kSecond / 2);  // nothing happens
+  // The answer comes after less than a negotiation may take; with the quiet before it, it is more.
+  pair.world.link.delay_us = (net::kNegotiationTimeoutUs - net::kQuicKeepAliveUs + kSecond) / 2;
+  const StreamId stream = *pair.client.host->open_stream(pair.connection, kEcho);
+  ASSERT_TRUE(pair.world.run(net::kNegotiationTimeoutUs, [&] {
+    return count_events<StreamOpened>(pair.client) + count_events<StreamClosed>(pair.client) > 0;
+  }));
+  ASSERT_NE(find_event<StreamOpened>(pair.client), nullptr);
+  EXPECT_EQ(find_event<StreamOpened>(pair.client)->stream, stream);
+}
+
 TEST(QuicHost, BothSidesOpenStreams) {
   EchoPair pair(17);
   pair.client.host->set_protocols({"/back/1.0.0"});

@@ -155,6 +155,15 @@ TEST_F(SwarmTest, SimultaneousOpensLeaveTheSameConnectionOnBothSides) {
     EXPECT_EQ(a.swarm->connections()[0].incoming, !a_is_smaller);
     EXPECT_EQ(b.swarm->connections()[0].incoming, a_is_smaller);
     EXPECT_EQ(a.swarm->connection_with(b.swarm->peer_id()), a.swarm->connections()[0].connection);
+    // Whichever connection a dial was answered with, both know where it goes on.
+    for (const auto& [node, dial] : {std::pair{&a, of_a}, {&b, of_b}}) {
+      ConnectionId reached = answer<Reached>(*node, dial)->connection;
+      for (const SwarmNotice& notice : node->notices) {
+        const auto* superseded = std::get_if<Superseded>(&notice);
+        if (superseded != nullptr && superseded->connection == reached) reached = superseded->by;
+      }
+      EXPECT_EQ(reached, node->swarm->connections()[0].connection) << quic;
+    }
   }
 }
 

@@ -205,6 +205,13 @@ TEST_P(TcpHostTest, AProtocolNobodySpeaksIsRefused) {
   EXPECT_TRUE(world.run(10 * kSecond, [&] { return all_done(); })) << "the connection lives on";
 }
 
+TEST_P(TcpHostTest, AStreamOpenedAfterALongQuietHasAllItsTime) {
+  const ConnectionId connection = connect();
+  world.run(kYamuxKeepAliveUs - kSecond);  // longer than a negotiation may take, and nothing happens
+  start(connection, 100);
+  EXPECT_TRUE(world.run(10 * kSecond, [&] { return all_done(); }));
+}
+
 TEST_P(TcpHostTest, AResetIsToldToTheOtherSide) {
   echoing = false;
   const ConnectionId connection = connect();

@@ -4,6 +4,7 @@
 
 #include "core/net/multiaddr.h"
 #include "core/net/tcp_address.h"
+#include "core/net/transport_policy.h"
 #include "tests/support/link_world.h"
 #include "tests/support/net_pair.h"
 #include "tests/support/test_random.h"
@@ -17,6 +18,7 @@ using test::kSecond;
 using test::LinkWorld;
 
 const IpEndpoint kEndpoint{false, {10, 0, 0, 2}, 4001};
+const IpEndpoint kThird{false, {10, 0, 0, 3}, 4001};
 constexpr std::string_view kWs = "/ip4/10.0.0.2/tcp/4001/ws";
 constexpr std::string_view kWss = "/ip4/10.0.0.2/tcp/4001/tls/ws";
 constexpr std::string_view kWssNamed = "/ip4/10.0.0.2/tcp/4001/tls/sni/node.example/ws";
@@ -69,7 +71,7 @@ class WebSocketHostTest : public testing::TestWithParam<std::string_view> {
     TcpSettings settings;
     settings.websocket.certificate = certificate;
     settings.half_open_max = 4;
-    const auto shown = authority.server({{"node.example"}, {kEndpoint}});
+    const auto shown = authority.server({{"node.example"}, {kEndpoint, kThird}});
     EXPECT_TRUE(certificate->load(as_bytes(shown.chain), as_bytes(shown.key)).ok());
     return settings;
   }
@@ -106,6 +108,57 @@ TEST_P(WebSocketHostTest, BothSidesAreProved) {
   EXPECT_EQ(ours->address, GetParam());
   EXPECT_TRUE(TcpAddress::of(*Multiaddr::parse(theirs->address))->wrap ==
               TcpAddress::of(*Multiaddr::parse(GetParam()))->wrap);
+}
+
+// What a gate is asked, for whom.
+class CountingGate final : public AcceptGate {
+ public:
+  bool admit(TransportKind transport, const IpEndpoint& /*remote*/, const Times& /*now*/) override {
+    asked.push_back(transport);
+    return asked.size() <= admitted;
+  }
+  void on_half_open_refused(TransportKind transport, const IpEndpoint& /*remote*/, const Times& /*now*/) override {
+    full.push_back(transport);
+  }
+  size_t admitted = 1;
+  std::vector<TransportKind> asked;
+  std::vector<TransportKind> full;
+};
+
+TEST_P(WebSocketHostTest, CountsAsWhatItIsAndNotAsTcp) {
+  const TransportKind kind = shape_of(*Multiaddr::parse(GetParam()))->transport;
+  CountingGate gate;
+  BandwidthLimits limits;
+  limits.transport[static_cast<size_t>(TransportKind::tcp)] = {1, 1};
+  limits.transport[static_cast<size_t>(kind)].up = 50'000;
+  Bandwidth bandwidth(limits);
+  TcpSettings settings = server_settings();
+  settings.gate = &gate;
+  settings.bandwidth = &bandwidth;
+  settings.half_open_max = 1;
+  LinkWorld::Node& limited = world.add(settings);
+  limited.host->set_protocols({std::string(kEcho)});
+  const std::string address =
+      "/ip4/10.0.0.3" + std::string(GetParam().substr(std::string_view("/ip4/10.0.0.2").size()));
+  ASSERT_TRUE(limited.host->listen(address).ok());
+  ASSERT_TRUE(client.host->dial(address, limited.host->peer_id()).ok());
+  ASSERT_TRUE(world.run(5 * kSecond, [&] { return find<Connected>(limited) != nullptr; }));
+  EXPECT_EQ(gate.asked, std::vector<TransportKind>{kind});
+  // A second one is refused, and counted as what it is.
+  ASSERT_TRUE(client.host->dial(address, limited.host->peer_id()).ok());
+  ASSERT_TRUE(world.run(5 * kSecond, [&] { return find<DialFailed>(client) != nullptr; }));
+  EXPECT_EQ(gate.asked, (std::vector<TransportKind>{kind, kind}));
+  // Its own limit holds, and TCP's does not. Nobody reads, so that yamux's window of 256 KiB is all that goes.
+  const auto stream = limited.host->open_stream(find<Connected>(limited)->connection, kEcho);
+  ASSERT_TRUE(stream.ok());
+  client.host->set_protocols({std::string(kEcho)});
+  const Bytes data(1 << 20, 1);
+  ASSERT_TRUE(limited.host->write(*stream, data).ok());
+  world.run(kSecond);
+  const uint64_t before = limited.host->stats().bytes_sent;
+  world.run(3 * kSecond);
+  const auto sent = static_cast<double>(limited.host->stats().bytes_sent - before);
+  EXPECT_NEAR(sent, 150'000, 66'000);  // a whole frame of yamux may be before or behind
 }
 
 TEST_P(WebSocketHostTest, CarriesAMebibyteEachWay) {

@@ -19,6 +19,19 @@ TEST(IpEndpoint, RoundTrips) {
   }
 }
 
+TEST(IpEndpoint, LoopbackAndMapped) {
+  for (const char* text : {"127.0.0.1", "127.255.0.9", "::1", "::ffff:127.0.0.1"}) {
+    EXPECT_TRUE(is_loopback(*parse_ip(text, 1))) << text;
+  }
+  for (const char* text :
+       {"126.0.0.1", "128.0.0.1", "10.0.0.1", "::", "::2", "1::1", "::ffff:10.0.0.1", "::127.0.0.1"}) {
+    EXPECT_FALSE(is_loopback(*parse_ip(text, 1))) << text;
+  }
+  EXPECT_EQ(unmapped(*parse_ip("::ffff:10.1.2.3", 7)), *parse_ip("10.1.2.3", 7));
+  EXPECT_EQ(unmapped(*parse_ip("2001:db8::1", 7)), *parse_ip("2001:db8::1", 7));
+  EXPECT_EQ(unmapped(*parse_ip("10.1.2.3", 7)), *parse_ip("10.1.2.3", 7));
+}
+
 // RFC 5952: the canonical form of what may be written in other ways.
 TEST(IpEndpoint, CanonicalForm) {
   const auto canonical = [](std::string_view text) {

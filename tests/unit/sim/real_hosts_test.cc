@@ -165,5 +165,36 @@ TEST(RealHosts, CutAndPowerlessPeersAreFoundAgain) {
   }
 }
 
+// Who has another network does not wait for the next of the tries that were put off while nobody could be reached.
+TEST(RealHosts, ANodeWhoseNetworkChangedDialsAtOnce) {
+  for (const Transport transport : {Transport::quic, Transport::tcp}) {
+    Two two(13, transport);
+    two.meet();
+    two.world.network.topology.cut(0, 1, true);
+    two.world.run_for(600 * kSecondUs);
+    two.put("back", "home");
+    two.world.network.heal_all();
+    EXPECT_FALSE(two.arrives("back", "home", kSecondUs)) << name_of(transport);
+    two.bob().change_network();
+    EXPECT_TRUE(two.arrives("back", "home", 2 * kSecondUs)) << name_of(transport);
+  }
+}
+
+// Connections that the change has killed are found dead in seconds, instead of after the idle timeout, and made anew.
+TEST(RealHosts, ConnectionsThatTheChangeKilledAreReplacedSoon) {
+  Two two(14, Transport::tcp);
+  two.meet();
+  two.world.run_for(kSecondUs);
+  two.world.network.topology.cut(0, 1, true);
+  two.put("after", "the move");
+  two.world.run_for(kSecondUs);
+  two.bob().change_network();
+  two.world.run_for(4 * kSecondUs);
+  two.world.network.heal_all();
+  two.bob().change_network();
+  two.alice().change_network();
+  EXPECT_TRUE(two.arrives("after", "the move", 6 * kSecondUs));
+}
+
 }  // namespace
 }  // namespace sereus::sim
