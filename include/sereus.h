@@ -187,7 +187,7 @@ typedef struct sereus_host_settings {
   uint32_t connections_max;  /* what is above is refused */
   uint32_t connections_peer_max;
   uint32_t streams_peer_max; /* opened by one peer */
-  uint64_t memory_max;       /* bytes buffered for peers */
+  uint64_t memory_max;       /* bytes that peers may make us hold, the reserve of each connection included */
   const sereus_rate* rates;
   size_t rate_count;
   const char* certificate_file; /* PEM chain, to listen on secure WebSocket; read again when it changes */

@@ -31,6 +31,7 @@ NetPeer::NetPeer(Session& session, const HostOptions& options, const std::vector
     client_.set_deadline(Client::Clock::now() + std::chrono::milliseconds(int64_t(session.globals.timeout_s * 1000)));
   }
   std::vector<const char*> addresses;
+  addresses.reserve(listen.size());
   for (const std::string& address : listen) addresses.push_back(address.c_str());
   sereus_host_config config = SEREUS_INIT(sereus_host_config);
   config.listen = addresses.empty() ? nullptr : addresses.data();
