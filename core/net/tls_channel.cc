@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "core/base/assert.h"
 #include "core/net/limits.h"
@@ -59,10 +58,7 @@ Result<std::unique_ptr<TlsChannel>> TlsChannel::create(const TlsContext& context
     return fail(Code::internal, "wolfSSL could not begin a handshake");
   }
   out->verifier_.attach(out->ssl_);
-  wolfSSL_SSLSetIORecv(out->ssl_, on_receive);
-  wolfSSL_SSLSetIOSend(out->ssl_, on_send);
-  wolfSSL_SetIOReadCtx(out->ssl_, out.get());
-  wolfSSL_SetIOWriteCtx(out->ssl_, out.get());
+  out->memory_.attach(out->ssl_);
   return out;
 }
 
@@ -72,29 +68,11 @@ TlsChannel::~TlsChannel() {
   wolfSSL_free(ssl_);
 }
 
-int TlsChannel::on_receive(WOLFSSL* /*ssl*/, char* buffer, int size, void* user) {
-  auto* channel = static_cast<TlsChannel*>(user);
-  if (channel->input_.empty()) return WOLFSSL_CBIO_ERR_WANT_READ;
-  const size_t count = std::min(static_cast<size_t>(size), channel->input_.size());
-  std::memcpy(buffer, channel->input_.data(), count);
-  channel->input_ = channel->input_.subspan(count);
-  return static_cast<int>(count);
-}
-
-int TlsChannel::on_send(WOLFSSL* /*ssl*/, char* buffer, int size, void* user) {
-  auto* channel = static_cast<TlsChannel*>(user);
-  // Nothing is sent outside of a call; wolfSSL_free() would try if it were owed something.
-  if (channel->output_ == nullptr) return WOLFSSL_CBIO_ERR_GENERAL;
-  append(*channel->output_, ByteView(reinterpret_cast<const uint8_t*>(buffer), static_cast<size_t>(size)));
-  return size;
-}
-
 Status TlsChannel::start(Bytes& out) {
   if (role_ == TlsRole::server) return {};
   const WolfsslScope scope(*random_, times_->wall_us);
-  output_ = &out;
+  const WolfsslMemory::Output output(memory_, out);
   const Status sent = advance();
-  output_ = nullptr;
   if (!sent.ok()) return give_up(sent.error());
   return {};
 }
@@ -102,6 +80,7 @@ Status TlsChannel::start(Bytes& out) {
 Error TlsChannel::give_up(const Error& error) {
   state_ = State::failed;
   error_ = error;
+  memory_.end_output();
   wolfSSL_free(ssl_);
   ssl_ = nullptr;
   pending_ = Bytes();
@@ -111,9 +90,8 @@ Error TlsChannel::give_up(const Error& error) {
 Status TlsChannel::feed(ByteView in, Bytes& out, Bytes& plain) {
   if (state_ == State::failed) return error_;
   const WolfsslScope scope(*random_, times_->wall_us);
-  output_ = &out;
+  const WolfsslMemory::Output output(memory_, out);
   const Status taken = take(in, plain);
-  output_ = nullptr;
   if (!taken.ok()) return give_up(taken.error());
   return {};
 }
@@ -166,7 +144,7 @@ Status TlsChannel::take(ByteView in, Bytes& plain) {
 }
 
 Status TlsChannel::take_record(ByteView record, Bytes& plain) {
-  input_ = record;
+  memory_.input = record;
   if (state_ != State::handshaking) return read_record(plain);
   handshake_bytes_ += record.size();
   if (handshake_bytes_ > kTlsHandshakeBytesMax) return fail(Code::too_large, "TLS: the handshake is too long");
@@ -188,7 +166,7 @@ Status TlsChannel::on_established() {
   if (verifier_.peer().empty()) return fail(Code::denied, "TLS: the peer presented no certificate");
   if (alpn != kLibp2pAlpn) muxer_ = alpn;
   state_ = State::established;
-  if (!input_.empty()) return fail(Code::protocol, "TLS: bytes behind the handshake's last message");
+  if (!memory_.input.empty()) return fail(Code::protocol, "TLS: bytes behind the handshake's last message");
   return {};
 }
 
@@ -199,7 +177,7 @@ Status TlsChannel::read_record(Bytes& plain) {
     plain.resize(at + kPlainMax);
     const int got = wolfSSL_read(ssl_, plain.data() + at, static_cast<int>(kPlainMax));
     plain.resize(at + static_cast<size_t>(std::max(got, 0)));
-    if (got > 0 && input_.empty() && wolfSSL_pending(ssl_) == 0) return {};
+    if (got > 0 && memory_.input.empty() && wolfSSL_pending(ssl_) == 0) return {};
     if (got > 0) continue;
     const int error = wolfSSL_get_error(ssl_, got);
     if (error == WOLFSSL_ERROR_ZERO_RETURN) {
@@ -231,18 +209,8 @@ Error TlsChannel::wolfssl_error(int code) const {
       return fail(Code::unsupported, "TLS: the peer does not speak libp2p");
     case NO_PEER_CERT:
       return fail(Code::denied, "TLS: the peer presented no certificate");
-    case VERIFY_MAC_ERROR:
-    case DECRYPT_ERROR:
-    case AES_GCM_AUTH_E:
-    case MAC_CMP_FAILED_E:
-      return fail(Code::bad_signature, "TLS: a record does not authenticate");
-    case MEMORY_E:
-      return fail(Code::no_memory, "no memory for the connection");
-    default: {
-      std::array<char, WOLFSSL_MAX_ERROR_SZ> text{};
-      wolfSSL_ERR_error_string_n(static_cast<unsigned long>(code), text.data(), text.size());
-      return fail(Code::protocol, "TLS: " + std::string(text.data()));
-    }
+    default:
+      return wolfssl_record_error(code);
   }
 }
 
@@ -251,25 +219,16 @@ Status TlsChannel::seal(ByteView plain, Bytes& out) {
   if (state_ == State::handshaking) return fail(Code::again, "TLS: the handshake is not finished");
   const WolfsslScope scope(*random_, times_->wall_us);
   out.reserve(out.size() + plain.size() + (plain.size() / kPlainMax + 1) * kSealedExtra);
-  output_ = &out;
-  while (!plain.empty()) {
-    const int taken = wolfSSL_write(ssl_, plain.data(), static_cast<int>(std::min<size_t>(plain.size(), INT32_MAX)));
-    if (taken <= 0) {
-      output_ = nullptr;
-      return give_up(wolfssl_error(wolfSSL_get_error(ssl_, taken)));
-    }
-    plain = plain.subspan(static_cast<size_t>(taken));
-  }
-  output_ = nullptr;
+  const WolfsslMemory::Output output(memory_, out);
+  if (const int error = memory_.write(ssl_, plain); error != 0) return give_up(wolfssl_error(error));
   return {};
 }
 
 void TlsChannel::finish(Bytes& out) {
   if (state_ != State::established && state_ != State::ended) return;
   const WolfsslScope scope(*random_, times_->wall_us);
-  output_ = &out;
+  const WolfsslMemory::Output output(memory_, out);
   (void)wolfSSL_shutdown(ssl_);
-  output_ = nullptr;
 }
 
 }  // namespace sereus::net

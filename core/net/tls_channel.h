@@ -11,6 +11,7 @@
 #include "core/net/allowance.h"
 #include "core/net/channel.h"
 #include "core/net/tls_context.h"
+#include "core/net/wolfssl_memory.h"
 #include "core/ports/random.h"
 
 namespace sereus::net {
@@ -55,9 +56,6 @@ class TlsChannel final : public SecureChannel {
  private:
   TlsChannel(TlsRole role, const TlsOptions& options, const Times* times, Random& random);
 
-  static int on_receive(WOLFSSL* ssl, char* buffer, int size, void* user);
-  static int on_send(WOLFSSL* ssl, char* buffer, int size, void* user);
-
   Result<size_t> record_size(const uint8_t* header) const;
   Status take(ByteView in, Bytes& plain);
   Status take_record(ByteView record, Bytes& plain);
@@ -71,6 +69,7 @@ class TlsChannel final : public SecureChannel {
   const Times* times_;
   Random* random_;
   TlsVerifier verifier_;
+  WolfsslMemory memory_;
   WOLFSSL* ssl_ = nullptr;
   State state_ = State::handshaking;
   std::string muxer_;
@@ -79,10 +78,6 @@ class TlsChannel final : public SecureChannel {
   Bytes pending_;               // of the record that is under way
   size_t handshake_bytes_ = 0;  // received
   Allowance idle_;              // records that carried nothing: KeyUpdates, tickets, empty ones
-
-  // During a call: what wolfSSL reads from, and writes to.
-  ByteView input_;
-  Bytes* output_ = nullptr;
 };
 
 }  // namespace sereus::net

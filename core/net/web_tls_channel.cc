@@ -64,10 +64,7 @@ WebTlsChannel::~WebTlsChannel() {
 bool WebTlsChannel::begin() {
   ssl_ = wolfSSL_new(context_.get());
   if (ssl_ == nullptr) return false;
-  wolfSSL_SSLSetIORecv(ssl_, on_receive);
-  wolfSSL_SSLSetIOSend(ssl_, on_send);
-  wolfSSL_SetIOReadCtx(ssl_, this);
-  wolfSSL_SetIOWriteCtx(ssl_, this);
+  memory_.attach(ssl_);
   // Who offers something else is served all the same: the HTTP that follows decides.
   std::array<char, sizeof(kAlpn)> alpn{};
   std::copy(std::begin(kAlpn), std::end(kAlpn), alpn.begin());
@@ -89,22 +86,6 @@ int WebTlsChannel::on_certificate(int preverified, WOLFSSL_X509_STORE_CTX* store
   return preverified != 0 || store->error == ASN_BEFORE_DATE_E || store->error == ASN_AFTER_DATE_E ? 1 : 0;
 }
 
-int WebTlsChannel::on_receive(WOLFSSL* /*ssl*/, char* buffer, int size, void* user) {
-  auto* channel = static_cast<WebTlsChannel*>(user);
-  if (channel->input_.empty()) return WOLFSSL_CBIO_ERR_WANT_READ;
-  const size_t count = std::min(static_cast<size_t>(size), channel->input_.size());
-  std::copy_n(channel->input_.begin(), count, buffer);
-  channel->input_ = channel->input_.subspan(count);
-  return static_cast<int>(count);
-}
-
-int WebTlsChannel::on_send(WOLFSSL* /*ssl*/, char* buffer, int size, void* user) {
-  auto* channel = static_cast<WebTlsChannel*>(user);
-  if (channel->output_ == nullptr) return WOLFSSL_CBIO_ERR_GENERAL;  // nothing is sent outside of a call
-  append(*channel->output_, ByteView(reinterpret_cast<const uint8_t*>(buffer), static_cast<size_t>(size)));
-  return size;
-}
-
 Status WebTlsChannel::start(Bytes& out) {
   if (!client_) return {};
   return feed({}, out, out);
@@ -113,9 +94,8 @@ Status WebTlsChannel::start(Bytes& out) {
 Status WebTlsChannel::feed(ByteView in, Bytes& out, Bytes& plain) {
   if (state_ == State::failed) return error_;
   const WolfsslScope scope(random_, now_.wall_us);
-  output_ = &out;
+  const WolfsslMemory::Output output(memory_, out);
   const Status taken = take(in, out, plain);
-  output_ = nullptr;
   if (!taken.ok()) return give_up(taken.error());
   return {};
 }
@@ -123,6 +103,7 @@ Status WebTlsChannel::feed(ByteView in, Bytes& out, Bytes& plain) {
 Error WebTlsChannel::give_up(const Error& error) {
   state_ = State::failed;
   error_ = error;
+  memory_.end_output();
   wolfSSL_free(ssl_);
   ssl_ = nullptr;
   return error;
@@ -137,9 +118,9 @@ Status WebTlsChannel::take(ByteView in, Bytes& out, Bytes& plain) {
 // wolfSSL asks for one record at a time, so that what is behind the handshake stays in `in`.
 Status WebTlsChannel::handshake(ByteView& in) {
   const size_t room = std::min(in.size(), kWebTlsHandshakeMax - handshake_bytes_);
-  input_ = in.first(room);
+  memory_.input = in.first(room);
   const int done = client_ ? wolfSSL_connect(ssl_) : wolfSSL_accept(ssl_);
-  const size_t used = room - input_.size();
+  const size_t used = room - memory_.input.size();
   in = in.subspan(used);
   handshake_bytes_ += used;
   if (done == WOLFSSL_SUCCESS) {
@@ -153,7 +134,7 @@ Status WebTlsChannel::handshake(ByteView& in) {
 }
 
 Status WebTlsChannel::read(ByteView in, const Bytes& out, Bytes& plain) {
-  input_ = in;
+  memory_.input = in;
   for (;;) {
     const size_t at = plain.size();
     const size_t sent = out.size();
@@ -186,23 +167,13 @@ Error WebTlsChannel::wolfssl_error(int code) const {
     case ASN_BEFORE_DATE_E:
     case ASN_AFTER_DATE_E:
       return fail(Code::expired, "TLS: the server's certificate is past its date, or not yet good");
-    case VERIFY_MAC_ERROR:
-    case DECRYPT_ERROR:
-    case AES_GCM_AUTH_E:
-    case MAC_CMP_FAILED_E:
-      return fail(Code::bad_signature, "TLS: a record does not authenticate");
-    case MEMORY_E:
-      return fail(Code::no_memory, "no memory for the connection");
     case FATAL_ERROR: {
       WOLFSSL_ALERT_HISTORY alerts{};
       (void)wolfSSL_get_alert_history(ssl_, &alerts);
       return fail(Code::denied, "TLS: the other side refused with alert " + std::to_string(alerts.last_rx.code));
     }
-    default: {
-      std::array<char, WOLFSSL_MAX_ERROR_SZ> text{};
-      wolfSSL_ERR_error_string_n(static_cast<unsigned long>(code), text.data(), text.size());
-      return fail(Code::protocol, "TLS: " + std::string(text.data()));
-    }
+    default:
+      return wolfssl_record_error(code);
   }
 }
 
@@ -213,16 +184,8 @@ Status WebTlsChannel::seal(ByteView plain, Bytes& out) {
   if (finished_) return fail(Code::closed, "TLS: closed");
   const WolfsslScope scope(random_, now_.wall_us);
   out.reserve(out.size() + plain.size() + (plain.size() / kPlainMax + 1) * kRecordExtra);
-  output_ = &out;
-  while (!plain.empty()) {
-    const int taken = wolfSSL_write(ssl_, plain.data(), static_cast<int>(std::min<size_t>(plain.size(), INT32_MAX)));
-    if (taken <= 0) {
-      output_ = nullptr;
-      return give_up(wolfssl_error(wolfSSL_get_error(ssl_, taken)));
-    }
-    plain = plain.subspan(static_cast<size_t>(taken));
-  }
-  output_ = nullptr;
+  const WolfsslMemory::Output output(memory_, out);
+  if (const int error = memory_.write(ssl_, plain); error != 0) return give_up(wolfssl_error(error));
   return {};
 }
 
@@ -230,9 +193,8 @@ void WebTlsChannel::finish(Bytes& out) {
   if (finished_ || (state_ != State::established && state_ != State::ended)) return;
   finished_ = true;
   const WolfsslScope scope(random_, now_.wall_us);
-  output_ = &out;
+  const WolfsslMemory::Output output(memory_, out);
   (void)wolfSSL_shutdown(ssl_);
-  output_ = nullptr;
 }
 
 }  // namespace sereus::net

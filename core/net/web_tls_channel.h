@@ -11,6 +11,7 @@
 #include "core/net/channel.h"
 #include "core/net/tcp_address.h"
 #include "core/net/web_tls.h"
+#include "core/net/wolfssl_memory.h"
 #include "core/ports/random.h"
 
 struct WOLFSSL;
@@ -43,9 +44,6 @@ class WebTlsChannel final : public Channel {
  private:
   WebTlsChannel(bool is_client, WebTlsContext context, Random& random, const Times& now);
 
-  static int on_receive(WOLFSSL* ssl, char* buffer, int size, void* user);
-  static int on_send(WOLFSSL* ssl, char* buffer, int size, void* user);
-
   static int on_certificate(int preverified, WOLFSSL_X509_STORE_CTX* store);
 
   bool begin();
@@ -60,16 +58,13 @@ class WebTlsChannel final : public Channel {
   const WebTlsContext context_;  // keeps what the connection began with
   Random& random_;
   const Times& now_;
+  WolfsslMemory memory_;
   WOLFSSL* ssl_ = nullptr;
   State state_ = State::handshaking;
   bool finished_ = false;       // our close_notify was sent
   size_t handshake_bytes_ = 0;  // received
   Allowance answers_;           // to what carries nothing: KeyUpdates that ask for one
   Error error_;
-
-  // During a call: what wolfSSL reads from, and writes to.
-  ByteView input_;
-  Bytes* output_ = nullptr;
 };
 
 }  // namespace sereus::net
