@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
-#include <sereus.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,12 +16,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
-namespace py = pybind11;
+#include "host_settings.h"
+#include "tuples.h"
 
 namespace {
 
@@ -55,39 +54,6 @@ auto without_gil(Call&& call) {
     take_back();
     return result;
   }
-}
-
-// ---- Values --------------------------------------------------------------------------------------------------------
-
-py::bytes to_bytes(sereus_bytes bytes) { return {reinterpret_cast<const char*>(bytes.data), bytes.size}; }
-
-// Names come from other people's devices: what is no UTF-8 is shown as U+FFFD.
-py::str to_text(std::string_view text) {
-  PyObject* const decoded = PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace");
-  if (decoded == nullptr) throw py::error_already_set();
-  return py::reinterpret_steal<py::str>(decoded);
-}
-
-py::str to_text(const char* text) { return to_text(std::string_view(text == nullptr ? "" : text)); }
-
-// Borrowed from a bytes object: it cannot change, and the caller of the function holds it.
-sereus_bytes from_bytes(const py::bytes& bytes) {
-  char* data = nullptr;
-  Py_ssize_t size = 0;
-  if (PyBytes_AsStringAndSize(bytes.ptr(), &data, &size) != 0) throw py::error_already_set();
-  return {reinterpret_cast<const uint8_t*>(data), static_cast<size_t>(size)};
-}
-
-const char* or_null(const std::optional<std::string>& text) { return text ? text->c_str() : nullptr; }
-
-[[noreturn]] void fail(sereus_status status, std::string_view detail = {}) {
-  const py::object error = py::module_::import("sereus._errors").attr("error_of")(status, to_text(detail));
-  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
-  throw py::error_already_set();
-}
-
-void check(sereus_status status) {
-  if (status != SEREUS_OK) fail(status);
 }
 
 // ---- The log -------------------------------------------------------------------------------------------------------
@@ -148,140 +114,6 @@ void on_wake(void* user) {
   (void)!send(static_cast<int>(reinterpret_cast<intptr_t>(user)), &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-// ---- Events --------------------------------------------------------------------------------------------------------
-
-struct EventFree {
-  void operator()(sereus_event* event) const { sereus_event_free(event); }
-};
-using EventPtr = std::unique_ptr<sereus_event, EventFree>;
-
-// (kind, operation, fields in the order of the header). None for a kind that this file does not know.
-py::object to_tuple(const sereus_event* event) {
-  const uint32_t kind = sereus_event_kind(event);
-  const sereus_id op = sereus_event_op(event);
-  switch (kind) {
-    case SEREUS_EVENT_DONE:
-      if (const auto* e = sereus_event_done(event)) {
-        return py::make_tuple(kind, e->op, e->status, to_text(e->detail), e->store, to_bytes(e->data), e->count,
-                              e->count_sent, e->host, e->connection, e->stream, e->finished != 0);
-      }
-      break;
-    case SEREUS_EVENT_CLOSED:
-      return py::make_tuple(kind, op);
-    case SEREUS_EVENT_DROPPED:
-      if (const auto* e = sereus_event_dropped(event)) return py::make_tuple(kind, op, e->count);
-      break;
-    case SEREUS_EVENT_LISTENING:
-      if (const auto* e = sereus_event_listening(event)) return py::make_tuple(kind, op, to_text(e->address));
-      break;
-    case SEREUS_EVENT_PEER:
-      if (const auto* e = sereus_event_peer(event)) {
-        return py::make_tuple(kind, op, e->what, to_text(e->peer), to_text(e->name), to_text(e->address), e->store);
-      }
-      break;
-    case SEREUS_EVENT_STORE:
-      if (const auto* e = sereus_event_store(event)) {
-        return py::make_tuple(kind, op, e->what, e->store, to_text(e->uuid), to_text(e->name));
-      }
-      break;
-    case SEREUS_EVENT_STORE_CHANGE:
-      if (const auto* e = sereus_event_store_change(event)) {
-        return py::make_tuple(kind, e->watch, e->store, e->epoch, e->sequence, to_bytes(e->key), to_bytes(e->value),
-                              e->deleted != 0, e->winner != 0, e->hlc_wall_ms, e->hlc_counter, to_bytes(e->author));
-      }
-      break;
-    case SEREUS_EVENT_WATCH_RESET:
-      if (const auto* e = sereus_event_watch_reset(event)) {
-        return py::make_tuple(kind, e->watch, e->store, e->epoch, e->sequence);
-      }
-      break;
-    case SEREUS_EVENT_SYNC_PROGRESS:
-      if (const auto* e = sereus_event_sync_progress(event)) {
-        return py::make_tuple(kind, e->op, e->store, to_text(e->peer), e->entries_received, e->entries_sent,
-                              e->entries_missing);
-      }
-      break;
-    case SEREUS_EVENT_CLOCK_SUSPECT:
-      if (const auto* e = sereus_event_clock_suspect(event)) {
-        return py::make_tuple(kind, op, e->wall_us, to_text(e->reason));
-      }
-      break;
-    case SEREUS_EVENT_FORK:
-      if (const auto* e = sereus_event_fork(event))
-        return py::make_tuple(kind, op, e->store, to_bytes(e->author), e->seq);
-      break;
-    case SEREUS_EVENT_CONNECTION:
-      if (const auto* e = sereus_event_connection(event)) {
-        return py::make_tuple(kind, op, e->what, e->host, e->connection, to_text(e->peer), to_text(e->address),
-                              e->incoming != 0, to_text(e->status == SEREUS_OK ? "" : e->detail));
-      }
-      break;
-    case SEREUS_EVENT_STREAM:
-      if (const auto* e = sereus_event_stream(event)) {
-        return py::make_tuple(kind, op, e->host, e->connection, e->stream, to_text(e->protocol), to_text(e->peer));
-      }
-      break;
-    case SEREUS_EVENT_STREAM_CLOSED:
-      if (const auto* e = sereus_event_stream_closed(event)) {
-        return py::make_tuple(kind, op, e->host, e->connection, e->stream, to_text(e->detail));
-      }
-      break;
-    case SEREUS_EVENT_REFUSED:
-      if (const auto* e = sereus_event_refused(event)) {
-        return py::make_tuple(kind, op, e->reason, e->incoming != 0, e->host, to_text(e->reason_name), to_text(e->peer),
-                              to_text(e->address), to_text(e->protocol), e->count);
-      }
-      break;
-    default:
-      break;
-  }
-  return py::none();
-}
-
-// ---- Rows ----------------------------------------------------------------------------------------------------------
-
-py::tuple to_tuple(const sereus_item& r) {
-  return py::make_tuple(to_bytes(r.key), to_bytes(r.value), r.value_size, r.hlc_wall_ms, r.hlc_counter, r.heads,
-                        to_bytes(r.author));
-}
-
-py::tuple to_tuple(const sereus_head& r) {
-  return py::make_tuple(to_bytes(r.value), r.hlc_wall_ms, r.hlc_counter, r.deleted != 0, r.seq, to_bytes(r.author),
-                        to_bytes(r.hash));
-}
-
-py::tuple to_tuple(const sereus_node_info& r) {
-  return py::make_tuple(to_text(r.peer), to_text(r.party), to_text(r.name), to_text(r.data_folder),
-                        to_text(r.addresses), r.protected_keystore != 0, r.online != 0, r.clock_suspect != 0,
-                        r.connections, r.operations, r.bytes_sent, r.bytes_received, r.entries_received,
-                        r.entries_sent);
-}
-
-py::tuple to_tuple(const sereus_store_info& r) {
-  return py::make_tuple(r.store, r.root, to_text(r.uuid), to_text(r.name), to_text(r.detail), r.state, r.is_root != 0,
-                        r.entries, r.keys, r.conflicts, r.authors, r.held, r.forks, r.log_bytes, r.epoch, r.sequence,
-                        to_bytes(r.digest));
-}
-
-py::tuple to_tuple(const sereus_peer_info& r) {
-  return py::make_tuple(to_text(r.peer), to_text(r.party), to_text(r.name), to_text(r.addresses), to_text(r.detail),
-                        r.role, r.connected != 0, r.removed != 0, r.is_self != 0, r.last_sync_ms, r.failures);
-}
-
-py::tuple to_tuple(const sereus_invite_info& r) {
-  return py::make_tuple(to_text(r.id), r.role, r.uses_left, r.expires_wall_s, r.revoked != 0, to_text(r.peer));
-}
-
-py::tuple to_tuple(const sereus_host_info& r) {
-  return py::make_tuple(r.host, to_text(r.peer), to_text(r.addresses), to_text(r.protocols), r.connections);
-}
-
-py::tuple to_tuple(const sereus_connection_info& r) {
-  return py::make_tuple(r.connection, r.host, to_text(r.peer), to_text(r.address), r.incoming != 0, r.streams,
-                        r.identified != 0, r.signed_record != 0, to_text(r.agent), to_text(r.protocol_version),
-                        to_text(r.observed), to_text(r.protocols), to_text(r.addresses));
-}
-
 // Calls a reading function and turns its rows into a list of tuples.
 template <typename Row, typename Read>
 py::list read_rows(const Row* (*at)(const sereus_rows*, size_t), Read&& read) {
@@ -296,60 +128,6 @@ py::list read_rows(const Row* (*at)(const sereus_rows*, size_t), Read&& read) {
   }
   return list;
 }
-
-// ---- Settings of a host ----------------------------------------------------------------------------------------------
-
-// From a dictionary with the names of the C struct. Texts are its own: it must stay where it is while the struct is used.
-class HostSettings {
- public:
-  explicit HostSettings(const std::optional<py::dict>& given) {
-    if (!given) return;
-    is_given_ = true;
-    for (const auto& item : *given) take(item.first.cast<std::string>(), item.second);
-    settings_.rates = rates_.data();
-    settings_.rate_count = rates_.size();
-  }
-  HostSettings(const HostSettings&) = delete;
-  HostSettings& operator=(const HostSettings&) = delete;
-  const sereus_host_settings* get() const { return is_given_ ? &settings_ : nullptr; }
-
- private:
-  const char* keep(const py::handle& text) {
-    texts_.push_back(text.cast<std::string>());
-    return texts_.back().c_str();
-  }
-
-  void take(const std::string& name, const py::handle& value) {
-    sereus_host_settings& s = settings_;
-    if (name == "transports") s.transports = keep(value);
-    if (name == "security") s.security = keep(value);
-    if (name == "no_ipv4") s.no_ipv4 = value.cast<bool>();
-    if (name == "no_ipv6") s.no_ipv6 = value.cast<bool>();
-    if (name == "metered") s.metered = value.cast<bool>();
-    if (name == "connections_low") s.connections_low = value.cast<uint32_t>();
-    if (name == "connections_high") s.connections_high = value.cast<uint32_t>();
-    if (name == "connections_max") s.connections_max = value.cast<uint32_t>();
-    if (name == "connections_peer_max") s.connections_peer_max = value.cast<uint32_t>();
-    if (name == "streams_peer_max") s.streams_peer_max = value.cast<uint32_t>();
-    if (name == "memory_max") s.memory_max = value.cast<uint64_t>();
-    if (name == "certificate_file") s.certificate_file = keep(value);
-    if (name == "key_file") s.key_file = keep(value);
-    if (name == "authorities_file") s.authorities_file = keep(value);
-    if (name == "any_server") s.any_server = value.cast<bool>();
-    if (name != "rates") return;
-    for (const auto& item : value.cast<py::dict>()) {
-      sereus_rate rate = SEREUS_INIT(sereus_rate);
-      if (!item.first.is_none()) rate.transport = keep(item.first);
-      std::tie(rate.up_max, rate.down_max) = item.second.cast<std::pair<uint64_t, uint64_t>>();
-      rates_.push_back(rate);
-    }
-  }
-
-  bool is_given_ = false;
-  sereus_host_settings settings_ = SEREUS_INIT(sereus_host_settings);
-  std::deque<std::string> texts_;
-  std::vector<sereus_rate> rates_;
-};
 
 // ---- The node ------------------------------------------------------------------------------------------------------
 
