@@ -3,24 +3,15 @@
 #include <cstdint>
 
 #include "core/net/noise.h"
+#include "tests/support/fuzz_random.h"
 
 using namespace sereus;
 using namespace sereus::net;
 
 namespace {
 
-class CountingRandom final : public Random {
- public:
-  void fill(ByteSpan out) override {
-    for (uint8_t& byte : out) byte = next_++;
-  }
-
- private:
-  uint8_t next_ = 1;
-};
-
 const NoiseIdentity& identity(uint8_t seed) {
-  static CountingRandom random;
+  static test::CountingRandom random;
   static const NoiseIdentity one = make_noise_identity(KeyPair::from_seed(SecretBytes<32>(Bytes(32, 1))), random);
   static const NoiseIdentity two = make_noise_identity(KeyPair::from_seed(SecretBytes<32>(Bytes(32, 2))), random);
   return seed == 1 ? one : two;
@@ -49,7 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     SEREUS_ASSERT(again.ok() && again->identity_key == payload->identity_key &&
                   again->identity_sig == payload->identity_sig && again->stream_muxers == payload->stream_muxers);
   }
-  CountingRandom random;
+  test::CountingRandom random;
   Bytes first, second, third, rest;
   NoiseChannel initiator(NoiseRole::initiator, identity(1), {PeerId(), {"/yamux/1.0.0"}}, random);
   NoiseChannel responder(NoiseRole::responder, identity(2), {PeerId(), {"/yamux/1.0.0"}}, random);

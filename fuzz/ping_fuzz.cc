@@ -3,23 +3,10 @@
 
 #include "core/base/assert.h"
 #include "core/net/ping.h"
+#include "tests/support/fuzz_random.h"
 
 using namespace sereus;
 using namespace sereus::net;
-
-namespace {
-
-class CountingRandom final : public Random {
- public:
-  void fill(ByteSpan out) override {
-    for (uint8_t& byte : out) byte = next_++;
-  }
-
- private:
-  uint8_t next_ = 1;
-};
-
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 1) return 0;
@@ -35,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   SEREUS_ASSERT(equal(out, input.first(input.size() / kPingBytes * kPingBytes)));
   SEREUS_ASSERT(responder.clean() == (input.size() % kPingBytes == 0));
 
-  CountingRandom random;
+  test::CountingRandom random;
   PingInitiator initiator;
   const Bytes question = initiator.start(random, 5);
   SEREUS_ASSERT(question.size() == kPingBytes);

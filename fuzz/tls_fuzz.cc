@@ -6,26 +6,15 @@
 #include "core/net/limits.h"
 #include "core/net/tls_channel.h"
 #include "core/net/wolfssl_scope.h"
+#include "tests/support/fuzz_random.h"
 
 using namespace sereus;
 using namespace sereus::net;
 
 namespace {
 
-class CountingRandom final : public Random {
- public:
-  // Not one byte after the other alone: keys are drawn until they are in range.
-  void fill(ByteSpan out) override {
-    for (uint8_t& byte : out)
-      byte = static_cast<uint8_t>((state_ = state_ * 6364136223846793005u + 1442695040888963407u) >> 56);
-  }
-
- private:
-  uint64_t state_ = 1;
-};
-
 const TlsContext& context(uint8_t number) {
-  static CountingRandom random;
+  static test::MixedRandom random;
   const auto make = [](uint8_t seed) {
     const auto device = crypto::KeyPair::from_seed(crypto::SecretBytes<32>(Bytes(32, seed)));
     const TlsIdentity identity = make_tls_identity(device, random).value();
@@ -56,7 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const ByteView input(data + 2, size - 2);
   const Times now{1'000'000, 1'767'225'600'000'000};
   const TlsOptions options{{}, {"/yamux/1.0.0"}, false};
-  CountingRandom random;
+  test::MixedRandom random;
   const auto client = TlsChannel::create(context(1), TlsRole::client, options, &now, random).value();
   const auto server = TlsChannel::create(context(2), TlsRole::server, options, &now, random).value();
   Bytes hello, answer, last, rest, plain;

@@ -4,6 +4,7 @@
 
 #include "core/base/assert.h"
 #include "core/net/web_tls_channel.h"
+#include "tests/support/fuzz_random.h"
 #include "tests/support/web_certificate.h"
 
 using namespace sereus;
@@ -11,20 +12,8 @@ using namespace sereus::net;
 
 namespace {
 
-class CountingRandom final : public Random {
- public:
-  // Not one byte after the other alone: keys are drawn until they are in range.
-  void fill(ByteSpan out) override {
-    for (uint8_t& byte : out)
-      byte = static_cast<uint8_t>((state_ = state_ * 6364136223846793005u + 1442695040888963407u) >> 56);
-  }
-
- private:
-  uint64_t state_ = 1;
-};
-
 struct Web {
-  CountingRandom random;
+  test::MixedRandom random;
   test::WebAuthority authority{random};
   TlsServerCertificate certificate{random};
   TlsTrust trust{[this]() -> Result<Bytes> { return to_bytes(as_bytes(authority.anchor())); }, random};

@@ -3,21 +3,12 @@
 #include <cstdint>
 
 #include "core/net/websocket_channel.h"
+#include "tests/support/fuzz_random.h"
 
 using namespace sereus;
 using namespace sereus::net;
 
 namespace {
-
-class CountingRandom final : public Random {
- public:
-  void fill(ByteSpan out) override {
-    for (uint8_t& byte : out) byte = next_++;
-  }
-
- private:
-  uint8_t next_ = 1;
-};
 
 // Feeds `in` in parts of `step` bytes until the channel fails.
 void feed_in_parts(Channel& channel, ByteView in, size_t step, Bytes& out, Bytes& plain) {
@@ -39,7 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const uint8_t mode = data[0];
   const size_t step = data[1] == 0 ? size : data[1];
   const ByteView input(data + 2, size - 2);
-  CountingRandom random;
+  test::CountingRandom random;
   const Times now{1'000'000, 0};
   const auto client = WebSocketChannel::client("a.example", random, now);
   const auto server = WebSocketChannel::server({}, random, now);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/crypto/hash.h"
+#include "core/net/cancel_dial.h"
 #include "core/net/listen_address.h"
 #include "core/net/transport_address.h"
 #include "core/net/wolfssl_scope.h"
@@ -165,18 +166,7 @@ void QuicHost::start_dials() {
   }
 }
 
-void QuicHost::cancel_dial(uint64_t dial) {
-  const auto pending =
-      std::find_if(pending_dials_.begin(), pending_dials_.end(), [dial](const PendingDial& d) { return d.id == dial; });
-  if (pending != pending_dials_.end()) {
-    pending_dials_.erase(pending);
-    core_.events.emplace_back(DialFailed{dial, fail(Code::cancelled, "the dial was cancelled")});
-    return;
-  }
-  for (const auto& [id, connection] : connections_) {
-    if (connection->dial() == dial) return connection->cancel();
-  }
-}
+void QuicHost::cancel_dial(uint64_t dial) { cancel_dial_of(dial, pending_dials_, connections_, core_.events); }
 
 void QuicHost::disconnect(ConnectionId connection, Code reason) {
   if (QuicConnection* found = find_connection(connection)) found->disconnect(reason);

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "core/net/cancel_dial.h"
 #include "core/net/listen_address.h"
 #include "core/net/multiaddr.h"
 #include "core/net/tls_channel.h"
@@ -223,18 +224,7 @@ Result<std::vector<std::unique_ptr<Channel>>> TcpHost::stages_for_dialing(const 
 
 // ---- The application ------------------------------------------------------------------------------------------------
 
-void TcpHost::cancel_dial(uint64_t dial) {
-  const auto pending =
-      std::find_if(pending_dials_.begin(), pending_dials_.end(), [dial](const PendingDial& d) { return d.id == dial; });
-  if (pending != pending_dials_.end()) {
-    pending_dials_.erase(pending);
-    core_.events.emplace_back(DialFailed{dial, fail(Code::cancelled, "the dial was cancelled")});
-    return;
-  }
-  for (const auto& [id, connection] : connections_) {
-    if (connection->dial() == dial) return connection->cancel();
-  }
-}
+void TcpHost::cancel_dial(uint64_t dial) { cancel_dial_of(dial, pending_dials_, connections_, core_.events); }
 
 void TcpHost::disconnect(ConnectionId connection, Code reason) {
   if (TcpConnection* found = find(connection)) found->disconnect(reason);

@@ -164,6 +164,15 @@ std::vector<std::string> AppHost::addresses() const {
   return out;
 }
 
+void AppHost::tell_listening() const {
+  for (const std::string& address : addresses()) {
+    Event event;
+    event.kind = EventKind::listening;
+    event.address = address;
+    context_.emit(std::move(event));
+  }
+}
+
 HostRow AppHost::row() const {
   HostRow row;
   row.host = host_;

@@ -62,6 +62,8 @@ class AppHost {
   bool uses(net::ConnectionId connection) const;
   bool serves() const { return !protocols_.empty(); }
   HostRow row() const;
+  // LISTENING for each of its addresses.
+  void tell_listening() const;
   std::vector<std::string> addresses() const;  // with /p2p
 
  private:

@@ -32,7 +32,10 @@ AppHost* AppHosts::host_of(const Request& request) {
 }
 
 void AppHosts::submit(OpRef ref, Request& request) {
-  if (request.kind == RequestKind::host_create) return create(ref, request);
+  if (request.kind == RequestKind::host_create) {
+    create(ref, request);
+    return crypto::wipe(request.x);  // the seed, however it ended
+  }
   if (request.kind == RequestKind::host_close) return close(ref, request.store);
   AppHost* host = host_of(request);
   if (host == nullptr) {
@@ -50,9 +53,7 @@ void AppHosts::create(OpRef ref, Request& request) {
     context_.ports.random->fill(slot.seed.span());
   } else if (request.x.size() == crypto::kSeedSize) {
     std::copy(request.x.begin(), request.x.end(), slot.seed.data());
-    crypto::wipe(request.x);
   } else {
-    crypto::wipe(request.x);
     return context_.complete(ref, fail(Code::invalid, "the seed of a host has 32 bytes"));
   }
   Result<HostSettings> settings = decode_host_settings(request.w);
@@ -90,12 +91,7 @@ Status AppHosts::open(Slot& slot, const std::vector<std::string>& listen) {
     slot.swarm.reset();
     return fail(status.code(), "cannot listen on " + address + ": " + status.error().detail);
   }
-  for (const std::string& address : slot.app->addresses()) {
-    Event event;
-    event.kind = EventKind::listening;
-    event.address = address;
-    context_.emit(std::move(event));
-  }
+  slot.app->tell_listening();
   return {};
 }
 

@@ -2,6 +2,7 @@
 
 #include "core/crypto/init.h"
 #include "core/node/node_impl.h"
+#include "core/node/text_lines.h"
 
 namespace sereus::node {
 namespace {
@@ -196,12 +197,7 @@ void NodeImpl::publish() {
     info.peer = peer.to_string();
     info.party = keystore_->party_key().hex();
     info.protected_keystore = protected_;
-    if (host_) {
-      for (const std::string& address : host_->listen_addresses()) {
-        if (!info.addresses.empty()) info.addresses += '\n';
-        info.addresses += address + "/p2p/" + info.peer;
-      }
-    }
+    info.addresses = join_lines(app_hosts_.own().addresses());
   }
   info.connections = static_cast<uint32_t>(connections_.size());
   info.entries_received = entries_received_;

@@ -41,13 +41,7 @@ Status NodeImpl::go_online() {
     host_.reset();
     return last;
   }
-  const std::string suffix = "/p2p/" + host_->peer_id().to_string();
-  for (const std::string& address : host_->listen_addresses()) {
-    Event event;
-    event.kind = EventKind::listening;
-    event.address = address + suffix;
-    context_.emit(std::move(event));
-  }
+  app_hosts_.own().tell_listening();
   for (auto& [device, known] : peers_) known.dial_at = context_.now.mono_us;
   publish();
   return {};

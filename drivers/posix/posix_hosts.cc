@@ -85,16 +85,18 @@ class PosixHost final : private SocketsOwner, public net::HostGroup {
 }  // namespace
 
 // Certificate and trust from files, where the settings have none. Returns what watches the certificate's files, if anything.
-Result<std::unique_ptr<PosixCertificate>> PosixHosts::add_websocket_files(const SecureWebSocketFiles& files,
+Result<std::unique_ptr<PosixCertificate>> PosixHosts::add_websocket_files(const node::HostSettings& wanted,
                                                                           net::WebSocketSettings& settings) {
   if (!settings.trust) {
-    const auto read = [path = files.authorities_path] { return read_whole_file(path, net::kWebTlsBundleMax); };
+    const std::string authorities =
+        wanted.authorities_file.empty() ? std::string(kSystemAuthorities) : wanted.authorities_file;
+    const auto read = [path = authorities] { return read_whole_file(path, net::kWebTlsBundleMax); };
     settings.trust =
-        files.verify_servers ? std::make_shared<net::TlsTrust>(read, random_) : net::TlsTrust::in_everyone(random_);
+        wanted.any_server ? net::TlsTrust::in_everyone(random_) : std::make_shared<net::TlsTrust>(read, random_);
   }
   std::unique_ptr<PosixCertificate> out;
-  if (settings.certificate || (files.chain_path.empty() && files.key_path.empty())) return out;
-  out = std::make_unique<PosixCertificate>(files.chain_path, files.key_path, random_, logger_);
+  if (settings.certificate || (wanted.certificate_file.empty() && wanted.key_file.empty())) return out;
+  out = std::make_unique<PosixCertificate>(wanted.certificate_file, wanted.key_file, random_, logger_);
   SEREUS_TRY(out->refresh());
   settings.certificate = out->certificate();
   return out;
@@ -119,12 +121,7 @@ Result<net::SwarmParts> PosixHosts::make_host(const crypto::SecretBytes<32>& dev
   if (!wanted.security.empty()) {
     SEREUS_ASSIGN(tcp_settings.security, node::tcp_security(wanted));
   }
-  SecureWebSocketFiles files = files_;
-  if (!wanted.certificate_file.empty()) files.chain_path = wanted.certificate_file;
-  if (!wanted.key_file.empty()) files.key_path = wanted.key_file;
-  if (!wanted.authorities_file.empty()) files.authorities_path = wanted.authorities_file;
-  if (wanted.any_server) files.verify_servers = false;
-  SEREUS_ASSIGN(sockets->certificate, add_websocket_files(files, tcp_settings.websocket));
+  SEREUS_ASSIGN(sockets->certificate, add_websocket_files(wanted, tcp_settings.websocket));
   SEREUS_ASSIGN(auto quic, net::QuicHost::create(device, sockets->datagrams, random_, logger_, quic_settings));
   SEREUS_ASSIGN(auto tcp, net::TcpHost::create(device, random_, logger_, tcp_settings));
   sockets->quic = quic.get();

@@ -18,18 +18,6 @@
 
 namespace sereus::posix {
 
-// The certificates of secure WebSocket. Paths are of the machine, not of a data folder.
-struct SecureWebSocketFiles {
-  // Certificate chain and private key (web_tls.h), looked at every few seconds and read again when they changed. Both empty:
-  // secure WebSocket is not listened on.
-  std::string chain_path;
-  std::string key_path;
-  // Who may sign the certificates of servers that are dialed; read at the first such dial.
-  std::string authorities_path{kSystemAuthorities};
-  // False: a server may show any certificate. The peer is proved inside all the same.
-  bool verify_servers = true;
-};
-
 class PosixHosts : public node::HostFactory {
  public:
   // All outlive the hosts, as this does. `logger` may be null. `clock` is the one that the hosts are stepped with.
@@ -39,13 +27,12 @@ class PosixHosts : public node::HostFactory {
   void set_quic_settings(const net::QuicSettings& settings) { quic_settings_ = settings; }
   // websocket.certificate and .trust, where they are null, are made from files.
   void set_tcp_settings(net::TcpSettings settings) { tcp_settings_ = std::move(settings); }
-  void set_secure_websocket(SecureWebSocketFiles files) { files_ = std::move(files); }
   // Node thread. Fails, too, when a certificate is configured that cannot be used.
   Result<net::SwarmParts> make_host(const crypto::SecretBytes<32>& device_seed,
                                     const node::HostSettings& settings = {}) override;
 
  private:
-  Result<std::unique_ptr<PosixCertificate>> add_websocket_files(const SecureWebSocketFiles& files,
+  Result<std::unique_ptr<PosixCertificate>> add_websocket_files(const node::HostSettings& wanted,
                                                                 net::WebSocketSettings& settings);
 
   PosixLoop& loop_;
@@ -54,7 +41,6 @@ class PosixHosts : public node::HostFactory {
   std::function<Times()> clock_;
   net::QuicSettings quic_settings_;
   net::TcpSettings tcp_settings_;
-  SecureWebSocketFiles files_;
   PosixResolver resolver_;
 };
 
