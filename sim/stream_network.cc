@@ -213,6 +213,7 @@ void StreamHost::disconnect(net::ConnectionId id, Code reason) {
   message.code = reason;
   network_.send(link, 1 - side, std::move(message));
   if (const auto held = network_.links_.find(link); held != network_.links_.end()) held->second.end[side] = nullptr;
+  push(net::Disconnected{id, fail(reason, "disconnected here")});
 }
 
 void StreamHost::lose(net::ConnectionId id, Code code) {

@@ -288,7 +288,10 @@ void NodeImpl::dial_failed(const DeviceKey& device, Peer& peer, const Error& err
 // A dial that was answered with a connection that there was, or that somebody else's dial made.
 void NodeImpl::on_reached(const net::Reached& notice) {
   for (auto& [device, peer] : peers_) {
-    if (peer.dialing == notice.dial) peer.dialing = 0;
+    if (peer.dialing != notice.dial) continue;
+    peer.dialing = 0;
+    // A connection that is ending still answers dials: asking at once again would go on until it is gone.
+    peer.dial_at = context_.now.mono_us + peer.dial_delay_us;
   }
   for (auto& [ref, join] : joins_) {
     if (join.dial != notice.dial) continue;
