@@ -199,6 +199,7 @@ void NodeRun::look_after(size_t i) {
 void NodeRun::start(size_t i) {
   if (const Status started = machine(i).start(); !started.ok()) {
     places_[i].up_at_us = now_us() + kSecondUs;
+    if (!machine(i).disk().powered()) return count("power cuts while starting");
     if (faults_.disk_fails(i)) return count("starts that failed on a failing disk");
     violated("start", "machine " + std::to_string(i) + " does not start: " + std::string(code_name(started.code())) +
                           " " + started.error().detail);
@@ -236,6 +237,11 @@ node::Event NodeRun::call(size_t i, const Request& request, uint64_t timeout_us)
     if ((*answer)->status != Code::unreachable || tries == 0) return **answer;
     world_.run_for(kSecondUs);
   }
+}
+
+bool NodeRun::may_fail(size_t i, Code code) const {
+  return code == Code::suspended || code == Code::closed ||
+         (faults_.disk_fails(i) && (code == Code::io || code == Code::no_space));
 }
 
 bool NodeRun::expect_ok(const node::Event& done, std::string_view what) {

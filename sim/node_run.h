@@ -66,6 +66,8 @@ class NodeRun {
   uint64_t submit_watch(size_t i, node::Request request, std::function<void(uint64_t op)> ended);
   // Submits and runs until DONE. `unreachable` is tried again: on a bad path a connection is refused or breaks now and then.
   node::Event call(size_t i, const node::Request& request, uint64_t timeout_us = 120'000'000);
+  // Whether a read on this machine may fail so now: its disk fails, or its application suspended it.
+  bool may_fail(size_t i, Code code) const;
   bool expect_ok(const node::Event& done, std::string_view what);
   bool run_until(const std::function<bool()>& done, uint64_t timeout_us);
 

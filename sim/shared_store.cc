@@ -19,15 +19,15 @@ node::StoreRow store_row(SimMachine& machine, std::string_view name) {
 
 uint64_t store_handle(SimMachine& machine, std::string_view name) { return store_row(machine, name).store; }
 
-std::vector<store::Head> heads_of(SimMachine& machine, uint64_t store, const std::string& key, bool with_values) {
+Result<std::vector<store::Head>> heads_of(SimMachine& machine, uint64_t store, const std::string& key) {
   Query query;
   query.kind = QueryKind::heads;
   query.store = store;
   query.x = to_bytes(key);
-  query.b = with_values ? 1 : 0;
-  const auto rows = machine.query(query);
-  if (!rows.ok()) return {};
-  return std::get<std::vector<store::Head>>(*rows);
+  auto rows = machine.query(query);
+  if (rows.code() == Code::not_found) return std::vector<store::Head>{};
+  if (!rows.ok()) return rows.error();
+  return std::get<std::vector<store::Head>>(std::move(*rows));
 }
 
 Bytes state_digest(SimMachine& machine, uint64_t store) {
@@ -39,14 +39,15 @@ Bytes state_digest(SimMachine& machine, uint64_t store) {
   return std::get<std::vector<store::Head>>(*rows).front().value;
 }
 
-std::optional<std::string> value_of(SimMachine& machine, uint64_t store, const std::string& key) {
+Result<std::optional<std::string>> value_of(SimMachine& machine, uint64_t store, const std::string& key) {
   Query query;
   query.kind = QueryKind::get;
   query.store = store;
   query.x = to_bytes(key);
   const auto rows = machine.query(query);
-  if (!rows.ok()) return std::nullopt;
-  return to_string(ByteView(std::get<std::vector<store::Head>>(*rows).front().value));
+  if (rows.code() == Code::not_found) return std::optional<std::string>();
+  if (!rows.ok()) return rows.error();
+  return std::optional(to_string(ByteView(std::get<std::vector<store::Head>>(*rows).front().value)));
 }
 
 bool join_through_invite(NodeRun& run, size_t issuer, size_t guest) {

@@ -14,8 +14,9 @@ namespace sereus::sim {
 uint64_t store_handle(SimMachine& machine, std::string_view name);
 node::StoreRow store_row(SimMachine& machine, std::string_view name);
 Bytes state_digest(SimMachine& machine, uint64_t store);
-std::optional<std::string> value_of(SimMachine& machine, uint64_t store, const std::string& key);
-std::vector<store::Head> heads_of(SimMachine& machine, uint64_t store, const std::string& key, bool with_values);
+// Nothing and no heads where there is no such key. Errors: of a failing disk, or the node is suspended.
+Result<std::optional<std::string>> value_of(SimMachine& machine, uint64_t store, const std::string& key);
+Result<std::vector<store::Head>> heads_of(SimMachine& machine, uint64_t store, const std::string& key);
 
 // `issuer` invites `guest`, who joins.
 bool join_through_invite(NodeRun& run, size_t issuer, size_t guest);

@@ -199,7 +199,8 @@ void StoreRun::write(NodeRun& run, size_t i, SimRandom& draws) {
   // What this machine sees of the key now must be gone once the write is there.
   const std::string key = model_.at(attempts.front()).key;
   const std::string value = model_.at(attempts.front()).value.value_or("");
-  const std::vector<store::Head> seen = heads_of(run.machine(i), apps_[i].store, key, false);
+  std::vector<store::Head> seen;
+  if (auto heads = heads_of(run.machine(i), apps_[i].store, key); heads.ok()) seen = std::move(*heads);
   run.note(i, "writes " + key + (ops > 1 ? " and others" : ""));
   run.submit(i, std::move(request), [this, &run, i, attempts, seen, key, value](const node::Event* done) {
     for (const size_t attempt : attempts) model_.answered(attempt, answer_of(done));
@@ -213,7 +214,9 @@ void StoreRun::write(NodeRun& run, size_t i, SimRandom& draws) {
 void StoreRun::check_superseded(NodeRun& run, size_t i, const std::vector<store::Head>& seen, const std::string& key,
                                 const std::string& value) {
   if (apps_[i].store == 0) return;
-  for (const store::Head& head : heads_of(run.machine(i), apps_[i].store, key, true)) {
+  const auto heads = heads_of(run.machine(i), apps_[i].store, key);
+  if (!heads.ok()) return;
+  for (const store::Head& head : *heads) {
     for (const store::Head& before : seen) {
       if (before.hash == head.hash) {
         run.violated("heads", key + " still has a head that its author had seen before it wrote");
@@ -234,14 +237,20 @@ void StoreRun::read(NodeRun& run, size_t i, SimRandom& draws) {
 // The heads of a key, by rules of their own: docs/formats/entry.md.
 bool StoreRun::check_heads(NodeRun& run, size_t i, const std::string& key) {
   const std::string where = "machine " + std::to_string(i) + ": ";
-  const std::vector<store::Head> heads = heads_of(run.machine(i), apps_[i].store, key, true);
+  const auto heads = heads_of(run.machine(i), apps_[i].store, key);
+  const auto got = value_of(run.machine(i), apps_[i].store, key);
+  if (!heads.ok() || !got.ok()) {
+    const Error& error = heads.ok() ? got.error() : heads.error();
+    if (run.may_fail(i, error.code)) return true;
+    return run.violated("read", where + "reading " + key + " failed: " + error.detail);
+  }
   const store::Head* winner = nullptr;
-  for (const store::Head& head : heads) {
+  for (const store::Head& head : *heads) {
     if (!head.tombstone) {
       const std::string wrong = model_.complain_of_any(key, to_string(ByteView(head.value)));
       if (!wrong.empty()) return run.violated("values", where + wrong);
     }
-    for (const store::Head& other : heads) {
+    for (const store::Head& other : *heads) {
       if (&other != &head && other.author == head.author)
         return run.violated("heads", where + key + " has two heads of one author");
     }
@@ -249,10 +258,9 @@ bool StoreRun::check_heads(NodeRun& run, size_t i, const std::string& key) {
         winner == nullptr || head.hlc > winner->hlc || (head.hlc == winner->hlc && head.author > winner->author);
     if (later) winner = &head;
   }
-  const std::optional<std::string> got = value_of(run.machine(i), apps_[i].store, key);
   std::optional<std::string> expected;
   if (winner != nullptr && !winner->tombstone) expected = to_string(ByteView(winner->value));
-  if (got != expected) return run.violated("winner", where + "a read of " + key + " is not the write that wins");
+  if (*got != expected) return run.violated("winner", where + "a read of " + key + " is not the write that wins");
   return true;
 }
 
@@ -301,7 +309,9 @@ bool StoreRun::check_groups(NodeRun& run, size_t i) {
       const KvModel::Attempt& one = model_.at(attempt);
       if (one.answer == KvModel::Answer::refused || !one.value || model_.attempts_of(one.key).size() != 1) continue;
       ++told;
-      there += value_of(run.machine(i), apps_[i].store, one.key).has_value() ? 1 : 0;
+      const auto value = value_of(run.machine(i), apps_[i].store, one.key);
+      if (!value.ok()) return run.violated("read", "reading " + one.key + " failed: " + value.error().detail);
+      there += value->has_value() ? 1 : 0;
     }
     if (there != 0 && there != told) {
       return run.violated("transaction", "machine " + std::to_string(i) + " has " + std::to_string(there) + " of " +
@@ -317,7 +327,9 @@ void StoreRun::check(NodeRun& run) {
   for (size_t i = 0; i < run.nodes() && run.holds(); ++i) {
     const std::string where = "machine " + std::to_string(i) + ": ";
     for (const std::string& key : model_.own_keys()) {
-      const std::string wrong = model_.complain_of_own(key, value_of(run.machine(i), apps_[i].store, key));
+      const auto value = value_of(run.machine(i), apps_[i].store, key);
+      if (!value.ok()) return (void)run.violated("read", where + "reading " + key + " failed: " + value.error().detail);
+      const std::string wrong = model_.complain_of_own(key, *value);
       if (!wrong.empty()) return (void)run.violated("acknowledged", where + wrong);
     }
     if (const std::string missing = apps_[i].watched.complain_of_missing(model_); !missing.empty()) {

@@ -7,7 +7,7 @@
 namespace sereus::sim {
 
 std::span<const Workload> workloads() {
-  static const std::array kAll = {kStoreWorkload};
+  static const std::array kAll = {kStoreWorkload, kCrowdWorkload};
   return kAll;
 }
 
