@@ -239,6 +239,10 @@ node::Event NodeRun::call(size_t i, const Request& request, uint64_t timeout_us)
   }
 }
 
+void NodeRun::add_canary(std::string name, Bytes bytes, bool on_disk) {
+  canaries_.push_back({std::move(name), std::move(bytes), on_disk});
+}
+
 bool NodeRun::may_fail(size_t i, Code code) const {
   return code == Code::suspended || code == Code::closed ||
          (faults_.disk_fails(i) && (code == Code::io || code == Code::no_space));

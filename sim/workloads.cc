@@ -2,12 +2,13 @@
 
 #include "core/storage/vfs.h"
 #include "sim/workload.h"
+#include "sim/workload_members.h"
 #include "sim/workload_store.h"
 
 namespace sereus::sim {
 
 std::span<const Workload> workloads() {
-  static const std::array kAll = {kStoreWorkload, kCrowdWorkload};
+  static const std::array kAll = {kStoreWorkload, kMembersWorkload, kCrowdWorkload};
   return kAll;
 }
 
