@@ -10,7 +10,8 @@ int main(int argc, char** argv) {
   uint64_t a = strtoull(argv[1], nullptr, 10), b = strtoull(argv[2], nullptr, 10);
   PlanWishes w;
   if (argc > 3) w.workload = argv[3];
-  if (argc > 4) w.transport = transport_of(argv[4]);
+  if (getenv("NODES")) { w.nodes = atoi(getenv("NODES")); } if (getenv("MINUTES")) { w.minutes = atoi(getenv("MINUTES")); }
+  if (argc > 4) { w.transport = transport_of(argv[4]); }
   std::map<std::string, uint64_t> counts;
   uint64_t ok = 0, bad = 0, v = 0;
   std::map<std::string, int> oracles;
