@@ -76,7 +76,9 @@ uint16_t NatTable::leave(const IpEndpoint& inside, const IpEndpoint& remote, uin
     do {
       port = {inside.is_v6, static_cast<uint16_t>(kPortFirst + random_.below(kPorts))};
     } while (mappings_.contains(port) || forwarded_.contains(port));
-    std::erase_if(filters_, [&](const auto& item) { return item.first.first == port; });
+    // What an earlier mapping of the port let in.
+    auto old = filters_.lower_bound({port, IpEndpoint{}});
+    while (old != filters_.end() && old->first.first == port) old = filters_.erase(old);
     at->second = port.second;
     mapping = mappings_.emplace(port, Mapping{inside, at->first.second, now_us}).first;
   }
