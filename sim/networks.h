@@ -37,6 +37,7 @@ class Networks {
 
   // Cuts are those of all networks; more of them in the topology.
   void cut(size_t a, size_t b, bool cut) { topology.cut(a, b, cut); }
+  void cut_one_way(size_t from, size_t to, bool cut) { topology.cut_one_way(from, to, cut); }
   void heal_all() { topology.heal_all(); }
   // Resets the connections of TCP between the two; at the level of streams, all connections.
   void break_links(size_t a, size_t b);

@@ -184,6 +184,13 @@ void SimMachine::wake_up() {
   networks_.topology.set_asleep(index_, false);
 }
 
+void SimMachine::go_on() {
+  if (!halted()) return;
+  frozen_until_us_ = std::min(frozen_until_us_, scheduler_.now_us());
+  if (asleep_until_us_ != 0) asleep_until_us_ = std::min(asleep_until_us_, scheduler_.now_us());
+  go_on_if_due();
+}
+
 void SimMachine::go_on_if_due() {
   if (asleep_until_us_ != 0 && scheduler_.now_us() >= asleep_until_us_) {
     wake_up();
@@ -225,6 +232,20 @@ uint64_t SimMachine::submit(node::Request request) {
   node_->submit(std::move(request), times());
   wake();
   return op;
+}
+
+bool SimMachine::cancel(uint64_t op) {
+  if (!node_) return false;
+  if (halted()) {
+    run_or_wait([this, op] {
+      (void)node_->cancel(0, op, times());
+      wake();
+    });
+    return !done_.contains(op);
+  }
+  const bool cancelled = node_->cancel(0, op, times());
+  wake();
+  return cancelled;
 }
 
 const node::Event* SimMachine::done(uint64_t op) const {
