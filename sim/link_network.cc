@@ -364,6 +364,11 @@ bool LinkNetwork::held(uint64_t number, int to) {
       return true;
     }
   }
+  // What a machine that lost power had sent arrives, and what had to be sent again does not.
+  if (lane.orphaned && lane.held_since_us != 0) {
+    lane.pieces.clear();
+    return true;
+  }
   if (open && !unknown && topology_.answers(at)) {
     lane.retry_us = kRetransmitMinUs;
     lane.held_since_us = 0;
@@ -371,10 +376,6 @@ bool LinkNetwork::held(uint64_t number, int to) {
     return false;
   }
   ++stats_.held;
-  if (lane.orphaned) {
-    lane.pieces.clear();
-    return true;
-  }
   // The timers of a machine that sleeps stand still.
   if (lane.held_since_us == 0 || topology_.asleep(from)) lane.held_since_us = scheduler_.now_us();
   if (scheduler_.now_us() >= lane.held_since_us + kGiveUpUs) {
