@@ -36,7 +36,7 @@ int main(int argc, char** argv) {
       ++bad;
       ++oracles[out.oracle];
       printf("seed %lu (%s, %zu nodes, %zu faults): %s: %s\n", s, name_of(plan->transport).data(), plan->nodes,
-             plan->faults.size(), out.oracle.c_str(), out.violation.substr(0, 600).c_str());
+             plan->faults.size(), out.oracle.c_str(), out.violation.substr(0, 3000).c_str());
     }
     fflush(stdout);
   }
