@@ -1,154 +1,245 @@
-// sereus-sim: runs the simulator over seeds. A seed that fails is printed with the command that runs it again.
-
-#include <unistd.h>
+// sereus-sim: runs the simulator. Here are its commands' options; what they do is in sim/command_*.cc.
 
 #include <CLI/CLI.hpp>
-#include <chrono>
-#include <cinttypes>
 #include <cstdio>
-#include <iterator>
 #include <string>
+#include <thread>
+#include <vector>
 
-#include "core/crypto/init.h"
-#include "core/storage/vfs.h"
-#include "sim/world.h"
+#include "sim/commands.h"
+#include "sim/workload.h"
 
 namespace {
 
-using sereus::sim::Outcome;
-using sereus::sim::Transport;
+using namespace sereus::sim;  // NOLINT(google-build-using-namespace): this is its main file
 
-// Half of the seeds runs on streams, and half with real hosts over simulated packets.
-constexpr Transport kTurns[] = {Transport::stream, Transport::quic, Transport::stream, Transport::tcp,
-                                Transport::stream, Transport::quic, Transport::stream, Transport::both};
+constexpr uint64_t kSeedMax = uint64_t{1} << 62;
+
+// "1..500", or one seed.
+bool parse_range(const std::string& text, uint64_t& first, uint64_t& last) {
+  const size_t dots = text.find("..");
+  const std::string from = text.substr(0, dots);
+  const std::string to = dots == std::string::npos ? from : text.substr(dots + 2);
+  const auto parse = [](const std::string& word, uint64_t& number) {
+    if (word.empty() || word.size() > 18 || word.find_first_not_of("0123456789") != std::string::npos) return false;
+    number = std::stoull(word);
+    return number < kSeedMax;
+  };
+  return parse(from, first) && parse(to, last) && first <= last;
+}
+
+std::string known_workloads() {
+  std::string names;
+  for (const Workload& workload : workloads()) names += (names.empty() ? "" : ", ") + std::string(workload.name);
+  return names;
+}
+
+// The wishes as they are typed.
+struct Wishes {
+  std::string workload;
+  std::string transport;
+  uint64_t nodes = 0;
+  uint64_t minutes = 0;
+
+  void add_to(CLI::App& command) {
+    command.add_option("--workload", workload, "what the applications do (default: drawn)")
+        ->check([](const std::string& name) {
+          return find_workload(name) != nullptr ? std::string()
+                                                : "there is no workload '" + name + "'; known are " + known_workloads();
+        })
+        ->type_name("NAME");
+    command.add_option("--nodes", nodes, "how many machines (default: drawn)")
+        ->check(CLI::Range(1, 1000))
+        ->type_name("N");
+    command.add_option("--minutes", minutes, "of virtual time in which actions and faults happen (default: drawn)")
+        ->check(CLI::Range(1, 100'000))
+        ->type_name("M");
+    command.add_option("--transport", transport, "what machines are connected by (default: drawn)")
+        ->check(CLI::IsMember({"stream", "quic", "tcp", "both"}))
+        ->type_name("stream|quic|tcp|both");
+  }
+  PlanWishes wishes() const {
+    PlanWishes made;
+    if (!workload.empty()) made.workload = workload;
+    if (!transport.empty()) made.transport = transport_of(transport);
+    if (nodes != 0) made.nodes = nodes;
+    if (minutes != 0) made.minutes = minutes;
+    return made;
+  }
+};
 
 struct Choice {
-  std::string program;
-  std::string name = "draw";  // of the option
+  uint64_t seed = 0;
+  std::string schedule;
+  Wishes wishes;
+  CLI::Option* seed_option = nullptr;
 
-  Transport of(uint64_t seed) const {
-    if (const auto fixed = sereus::sim::transport_of(name)) return *fixed;
-    return kTurns[seed % std::size(kTurns)];
+  void add_to(CLI::App& command) {
+    seed_option = command.add_option("seed", seed, "the seed")->check(CLI::Range(uint64_t{0}, kSeedMax))->type_name("");
+    command.add_option("--schedule", schedule, "a schedule file, instead of a seed")->type_name("FILE");
+    wishes.add_to(command);
   }
-  std::string again(uint64_t seed) const {
-    return program + " replay " + std::to_string(seed) + (name == "draw" ? "" : " --transport " + name);
+  // One of the two, and a schedule says all by itself.
+  std::string problem() const {
+    const bool has_seed = seed_option->count() > 0;
+    if (has_seed == !schedule.empty()) return "give a seed or --schedule FILE";
+    if (!schedule.empty() && !options_of(wishes.wishes()).empty()) {
+      return "a schedule says by itself what" + options_of(wishes.wishes()) + " would say";
+    }
+    return {};
+  }
+  PlanChoice choice() const {
+    PlanChoice made;
+    if (schedule.empty()) made.seed = seed;
+    made.wishes = wishes.wishes();
+    made.schedule = schedule;
+    return made;
   }
 };
 
-struct Totals {
-  uint64_t passed = 0;
-  uint64_t failed = 0;
-  uint64_t writes = 0;
-  uint64_t crashes = 0;
-  uint64_t virtual_us = 0;
+// What several commands have.
+struct Common {
+  size_t jobs = std::max(1u, std::thread::hardware_concurrency());
+  uint64_t timeout_s = 120;
+  std::string failures;
+
+  void add_to(CLI::App& command) {
+    command.add_option("--jobs", jobs, "worker processes")
+        ->check(CLI::Range(1, 1024))
+        ->type_name("N")
+        ->default_str("as many as cores");
+    command.add_option("--timeout", timeout_s, "of real time, after which a run hangs")
+        ->check(CLI::Range(1, 86'400))
+        ->type_name("SECONDS")
+        ->capture_default_str();
+  }
+  void add_failures_to(CLI::App& command) {
+    command.add_option("--failures", failures, "where schedules and pictures of failures go")
+        ->type_name("FOLDER")
+        ->default_str("build/sim-failures");
+  }
+  std::string failures_folder() const { return failures.empty() ? source_folder() + "/build/sim-failures" : failures; }
 };
 
-Outcome run_seed(uint64_t seed, Transport transport) {
-  sereus::storage::seed_sqlite_for_simulation(static_cast<uint32_t>(seed) | 1u);
-  return sereus::sim::run_story(seed, transport);
-}
+struct Program {
+  CLI::App app{"Runs a whole network in one process, with time, network, disks and randomness drawn from a seed."};
+  Common common;
+  Choice choice;
+  Wishes wishes;
+  RunOptions run;
+  std::string seeds = "1..500";
+  ReplayOptions replay;
+  ShrinkOptions shrink;
+  std::vector<std::string> ledgers;
+  bool json = false;
+  std::string folder;
 
-// Every twenty-fifth seed runs twice, so that each transport has its turns: the same seed must do the same.
-constexpr uint64_t kRepeatEvery = 25;
-
-std::string check_repeat(uint64_t seed, Transport transport, const Outcome& outcome) {
-  if (seed % kRepeatEvery != 0) return {};
-  return run_seed(seed, transport).trace == outcome.trace ? "" : "the same seed ran differently the second time";
-}
-
-void print_paths(const Outcome& outcome) {
-  const sereus::sim::DatagramStats& d = outcome.datagrams;
-  std::printf("  datagrams: %" PRIu64 " sent, %" PRIu64 " delivered, %" PRIu64 " lost, %" PRIu64 " cut, %" PRIu64
-              " doubled, %" PRIu64 " late, %" PRIu64 " spoiled, %" PRIu64 " shortened, %" PRIu64 " marked, %" PRIu64
-              " too large, %" PRIu64 " beyond the queue, %" PRIu64 " to nobody\n",
-              d.sent, d.delivered, d.lost, d.cut, d.duplicated, d.reordered, d.corrupted, d.truncated, d.marked,
-              d.too_large, d.queue_full, d.unreachable);
-  const sereus::sim::LinkStats& l = outcome.links;
-  std::printf("  links: %" PRIu64 " connected, %" PRIu64 " refused, %" PRIu64 " broken, %" PRIu64 " bytes, %" PRIu64
-              " parts written, %" PRIu64 " parts read, held %" PRIu64 " times\n",
-              l.connected, l.refused, l.broken, l.bytes, l.partial_writes, l.partial_reads, l.held);
-}
-
-void run_one(uint64_t seed, const Choice& choice, bool verbose, Totals& totals) {
-  const Transport transport = choice.of(seed);
-  Outcome outcome = run_seed(seed, transport);
-  if (outcome.violation.empty()) outcome.violation = check_repeat(seed, transport, outcome);
-  totals.writes += outcome.writes_acknowledged;
-  totals.crashes += outcome.crashes;
-  totals.virtual_us += outcome.virtual_us;
-  if (outcome.violation.empty()) {
-    ++totals.passed;
-  } else {
-    ++totals.failed;
-    std::printf("\rseed %llu: %s\n  again: %s\n", static_cast<unsigned long long>(seed), outcome.violation.c_str(),
-                choice.again(seed).c_str());
+  Program() {
+    app.require_subcommand(1);
+    app.footer(
+        "Exit codes: 0 all held, 1 an oracle was violated, 2 wrongly asked, 130 stopped.\n"
+        "docs/simulation.md explains workloads, faults, oracles and files.");
   }
-  if (verbose) {
-    std::printf("seed %llu (%s): trace %016llx, %.1f s of virtual time, %llu writes acknowledged, %llu crashes\n",
-                static_cast<unsigned long long>(seed), std::string(name_of(transport)).c_str(),
-                static_cast<unsigned long long>(outcome.trace), static_cast<double>(outcome.virtual_us) / 1e6,
-                static_cast<unsigned long long>(outcome.writes_acknowledged),
-                static_cast<unsigned long long>(outcome.crashes));
-    if (transport != Transport::stream) print_paths(outcome);
+
+  CLI::App* add_run() {
+    CLI::App* command = app.add_subcommand("run", "run a range of seeds");
+    command->add_option("--seeds", seeds, "the range")->type_name("A..B")->capture_default_str();
+    wishes.add_to(*command);
+    command->add_option("--ledger", run.ledger, "keeps what ran; seeds that ran on this commit are left out")
+        ->type_name("FILE");
+    common.add_to(*command);
+    common.add_failures_to(*command);
+    command->add_flag("--stop-at-first", run.stop_at_first, "stop when a seed fails");
+    command->add_flag("--json", run.json, "a JSON object a line: failures, then the sums");
+    return command;
   }
-}
+  CLI::App* add_replay() {
+    CLI::App* command = app.add_subcommand("replay", "run one seed or schedule file again and tell what happens");
+    choice.add_to(*command);
+    command->add_option("--picture", replay.picture, "draw the run's time-line (HTML)")->type_name("FILE");
+    return command;
+  }
+  CLI::App* add_shrink() {
+    CLI::App* command = app.add_subcommand("shrink", "make a failing plan smaller while it fails in the same way");
+    choice.add_to(*command);
+    command->add_option("--out", shrink.out, "the schedule file to write")
+        ->type_name("FILE")
+        ->default_str("build/sim-failures/WORKLOAD-SEED-small.json");
+    command->add_option("--trials", shrink.trials, "at most so many runs")
+        ->check(CLI::Range(1, 10'000'000))
+        ->type_name("N")
+        ->capture_default_str();
+    command->add_option("--seconds", shrink.seconds, "at most so much real time")
+        ->check(CLI::Range(1, 1'000'000))
+        ->type_name("N")
+        ->capture_default_str();
+    common.add_to(*command);
+    return command;
+  }
+  CLI::App* add_report() {
+    CLI::App* command = app.add_subcommand("report", "sum ledgers up");
+    command->add_option("--ledger", ledgers, "a ledger; may be given several times")->type_name("FILE")->required();
+    command->add_flag("--json", json, "one JSON object");
+    return command;
+  }
+  CLI::App* add_regressions() {
+    CLI::App* command = app.add_subcommand("regressions", "replay schedules that once failed");
+    command->add_option("folder", folder, "holds the schedules (default: sim/regressions)")->type_name("FOLDER");
+    common.add_to(*command);
+    return command;
+  }
 
-bool parse_range(const std::string& text, uint64_t& first, uint64_t& last) {
-  unsigned long long a = 0;
-  unsigned long long b = 0;
-  if (std::sscanf(text.c_str(), "%llu..%llu", &a, &b) != 2 || a > b) return false;
-  first = a;
-  last = b;
-  return true;
-}
-
-int report(const Totals& totals, double seconds) {
-  std::printf("%" PRIu64 " seeds in %.1f s, %.0f times as fast as real time; %" PRIu64 " writes acknowledged, %" PRIu64
-              " crashes\n",
-              totals.passed + totals.failed, seconds, static_cast<double>(totals.virtual_us) / 1e6 / seconds,
-              totals.writes, totals.crashes);
-  std::printf("%" PRIu64 " passed, %" PRIu64 " failed\n", totals.passed, totals.failed);
-  return totals.failed == 0 ? 0 : 1;
-}
+  int start_run() {
+    if (!parse_range(seeds, run.first, run.last)) {
+      return misused("--seeds wants first..last, for example 1..500, and not '" + seeds + "'");
+    }
+    run.wishes = wishes.wishes();
+    run.jobs = common.jobs;
+    run.timeout_s = common.timeout_s;
+    run.failures = common.failures_folder();
+    forbid_randomness();
+    return command_run(run);
+  }
+  int start_replay() {
+    if (const std::string problem = choice.problem(); !problem.empty()) return misused(problem);
+    replay.choice = choice.choice();
+    return command_replay(replay);
+  }
+  int start_shrink() {
+    if (const std::string problem = choice.problem(); !problem.empty()) return misused(problem);
+    shrink.choice = choice.choice();
+    shrink.jobs = common.jobs;
+    shrink.timeout_s = common.timeout_s;
+    shrink.failures = common.failures_folder();
+    return command_shrink(shrink);
+  }
+  int start_regressions() const {
+    return command_regressions(folder.empty() ? source_folder() + "/sim/regressions" : folder, common.jobs,
+                               common.timeout_s);
+  }
+};
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Runs the whole network in one process, from a seed."};
-  app.require_subcommand(1);
-  std::string seeds = "1..500";
-  CLI::App* run = app.add_subcommand("run", "run a range of seeds");
-  run->add_option("--seeds", seeds, "first..last")->capture_default_str();
-  uint64_t seed = 0;
-  CLI::App* replay = app.add_subcommand("replay", "run one seed again");
-  replay->add_option("seed", seed, "the seed")->required();
-  Choice choice;
-  choice.program = argv[0];
-  for (CLI::App* command : {run, replay}) {
-    command->add_option("--transport", choice.name, "what machines are connected by")
-        ->check(CLI::IsMember({"draw", "stream", "quic", "tcp", "both"}))
-        ->capture_default_str();
+  set_program(argv[0]);
+  Program program;
+  const CLI::App* run = program.add_run();
+  const CLI::App* replay = program.add_replay();
+  const CLI::App* shrink = program.add_shrink();
+  const CLI::App* report = program.add_report();
+  const CLI::App* regressions = program.add_regressions();
+  program.app.add_subcommand("workloads", "list the workloads");
+  try {
+    program.app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return program.app.exit(error);  // --help
+    return misused(error.what());
   }
-  CLI11_PARSE(app, argc, argv);
-
-  sereus::crypto::forbid_ambient_randomness();
-  Totals totals;
-  const auto begin = std::chrono::steady_clock::now();
-  if (*replay) {
-    run_one(seed, choice, true, totals);
-  } else {
-    uint64_t first = 0;
-    uint64_t last = 0;
-    if (!parse_range(seeds, first, last)) {
-      std::fprintf(stderr, "sereus-sim: --seeds wants first..last, for example 1..500\n");
-      return 2;
-    }
-    const bool progress = isatty(STDERR_FILENO) != 0;
-    for (uint64_t s = first; s <= last; ++s) {
-      run_one(s, choice, false, totals);
-      if (progress) std::fprintf(stderr, "\rseed %llu of %s", static_cast<unsigned long long>(s), seeds.c_str());
-    }
-    if (progress) std::fprintf(stderr, "\r\033[K");
-  }
-  return report(totals, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  if (*run) return program.start_run();
+  if (*replay) return program.start_replay();
+  if (*shrink) return program.start_shrink();
+  if (*report) return command_report(program.ledgers, program.json);
+  if (*regressions) return program.start_regressions();
+  return command_workloads();
 }
