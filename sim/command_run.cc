@@ -177,6 +177,7 @@ void Run::take(const WorkerPool::Result& result) {
 }
 
 void Run::fail_seed(uint64_t seed, const Trial& trial) {
+  if (const Status made = make_folder(options_.failures); !made) error_ = made.error().detail;
   const bool died = trial.outcome.oracle == "crash" || trial.outcome.oracle == "hang";
   if (!died && pictures_ < kPicturesMax) {
     ++pictures_;
@@ -189,8 +190,8 @@ void Run::fail_seed(uint64_t seed, const Trial& trial) {
 void Run::print_failure(uint64_t seed, const Trial& trial, bool has_picture) {
   const std::string schedule = file_of(seed, trial, ".json");
   const auto plan = draw_plan(seed, options_.wishes);
-  Status written = make_folder(options_.failures);
-  if (plan && written) written = write_file(schedule, write_plan(*plan, commit()));
+  Status written;
+  if (plan) written = write_file(schedule, write_plan(*plan, commit()));
   if (!written) error_ = written.error().detail;
   const std::string picture = has_picture ? file_of(seed, trial, ".html") : std::string();
   if (options_.json) {

@@ -55,6 +55,7 @@ struct ShrinkOptions {
 int command_shrink(const ShrinkOptions& options);
 
 int command_report(const std::vector<std::string>& ledgers, bool json);
+// `folder` empty: sim/regressions of the sources.
 int command_regressions(const std::string& folder, size_t jobs, uint64_t timeout_s);
 int command_workloads();
 

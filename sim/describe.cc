@@ -122,12 +122,17 @@ std::string grouped(uint64_t number) {
   return text;
 }
 
+std::string short_words(const Fault& fault) {
+  std::string text(name_of(fault.kind));
+  if (const std::string amount = amount_of(fault); !amount.empty()) text += ", " + amount;
+  return text;
+}
+
 std::string in_words(const Fault& fault) {
   const bool from_the_beginning = fault.at_us == 0 && fault.for_us == 0;
   std::string text = from_the_beginning ? "all the time" : "at " + duration_in_words(fault.at_us);
   if (const std::string place = place_of(fault); !place.empty()) text += ", " + place;
-  text += ": " + std::string(name_of(fault.kind));
-  if (const std::string amount = amount_of(fault); !amount.empty()) text += ", " + amount;
+  text += ": " + short_words(fault);
   if (fault.for_us != 0) text += ", for " + duration_in_words(fault.for_us);
   return text;
 }

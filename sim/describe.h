@@ -11,7 +11,9 @@ namespace sereus::sim {
 std::string duration_in_words(uint64_t us);
 // 1234567 as "1,234,567".
 std::string grouped(uint64_t number);
-// "at 12.5 s: machine 2: power_cut, after 17 disk operations, for 3 s"
+// What goes wrong, and how much: "power_cut, after 17 disk operations".
+std::string short_words(const Fault& fault);
+// "at 12.5 s, machine 2: power_cut, after 17 disk operations, for 3 s"
 std::string in_words(const Fault& fault);
 // What `replay` prints before the run: some lines.
 std::string in_words(const Plan& plan);

@@ -1,6 +1,7 @@
 // sereus-sim: runs the simulator. Here are its commands' options; what they do is in sim/command_*.cc.
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <thread>
@@ -49,7 +50,7 @@ struct Wishes {
         })
         ->type_name("NAME");
     command.add_option("--nodes", nodes, "how many machines (default: drawn)")
-        ->check(CLI::Range(1, 1000))
+        ->check(CLI::Range(size_t{1}, kNodesMax))
         ->type_name("N");
     command.add_option("--minutes", minutes, "of virtual time in which actions and faults happen (default: drawn)")
         ->check(CLI::Range(1, 100'000))
@@ -124,7 +125,8 @@ struct Common {
 struct Program {
   CLI::App app{"Runs a whole network in one process, with time, network, disks and randomness drawn from a seed."};
   Common common;
-  Choice choice;
+  Choice to_replay;
+  Choice to_shrink;
   Wishes wishes;
   RunOptions run;
   std::string seeds = "1..500";
@@ -155,13 +157,13 @@ struct Program {
   }
   CLI::App* add_replay() {
     CLI::App* command = app.add_subcommand("replay", "run one seed or schedule file again and tell what happens");
-    choice.add_to(*command);
+    to_replay.add_to(*command);
     command->add_option("--picture", replay.picture, "draw the run's time-line (HTML)")->type_name("FILE");
     return command;
   }
   CLI::App* add_shrink() {
     CLI::App* command = app.add_subcommand("shrink", "make a failing plan smaller while it fails in the same way");
-    choice.add_to(*command);
+    to_shrink.add_to(*command);
     command->add_option("--out", shrink.out, "the schedule file to write")
         ->type_name("FILE")
         ->default_str("build/sim-failures/WORKLOAD-SEED-small.json");
@@ -174,6 +176,7 @@ struct Program {
         ->type_name("N")
         ->capture_default_str();
     common.add_to(*command);
+    common.add_failures_to(*command);
     return command;
   }
   CLI::App* add_report() {
@@ -201,22 +204,19 @@ struct Program {
     return command_run(run);
   }
   int start_replay() {
-    if (const std::string problem = choice.problem(); !problem.empty()) return misused(problem);
-    replay.choice = choice.choice();
+    if (const std::string problem = to_replay.problem(); !problem.empty()) return misused(problem);
+    replay.choice = to_replay.choice();
     return command_replay(replay);
   }
   int start_shrink() {
-    if (const std::string problem = choice.problem(); !problem.empty()) return misused(problem);
-    shrink.choice = choice.choice();
+    if (const std::string problem = to_shrink.problem(); !problem.empty()) return misused(problem);
+    shrink.choice = to_shrink.choice();
     shrink.jobs = common.jobs;
     shrink.timeout_s = common.timeout_s;
     shrink.failures = common.failures_folder();
     return command_shrink(shrink);
   }
-  int start_regressions() const {
-    return command_regressions(folder.empty() ? source_folder() + "/sim/regressions" : folder, common.jobs,
-                               common.timeout_s);
-  }
+  int start_regressions() const { return command_regressions(folder, common.jobs, common.timeout_s); }
 };
 
 }  // namespace
@@ -234,6 +234,12 @@ int main(int argc, char** argv) {
     program.app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return program.app.exit(error);  // --help
+    const std::string word = argc > 1 ? argv[1] : "-";
+    const auto commands = program.app.get_subcommands([](const CLI::App*) { return true; });
+    if (!word.starts_with("-") && std::none_of(commands.begin(), commands.end(),
+                                               [&](const CLI::App* command) { return command->get_name() == word; })) {
+      return misused("there is no command '" + word + "'; see " + std::string(argv[0]) + " --help");
+    }
     return misused(error.what());
   }
   if (*run) return program.start_run();

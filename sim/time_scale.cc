@@ -10,7 +10,7 @@ namespace {
 constexpr size_t kBreaksMax = 8;
 // Shorter ones are left as they are, and so are those that are a small part of the picture.
 constexpr uint64_t kBreakMin = 10'000'000;
-constexpr double kBreakShare = 0.08;
+constexpr double kBreakShare = 0.15;
 constexpr double kTickWidth = 76;
 
 constexpr uint64_t kSteps[] = {10,

@@ -24,7 +24,7 @@ constexpr double kBar = 10;    // of a machine that is up
 constexpr double kTicks = 18;  // of actions and events
 constexpr double kLaneGap = 16;
 constexpr double kCharacter = 6.3;  // of a label, about
-constexpr size_t kRowsMax = 5;
+constexpr size_t kRowsMax = 8;
 constexpr size_t kRowsOfAllMax = 12;
 constexpr size_t kLinesMax = 2200;  // of messages
 constexpr size_t kLostMax = 700;
@@ -175,7 +175,7 @@ void Lanes::place_lanes() {
     for (const Label& label : labels) rows = std::max(rows, label.row + 1);
     return rows;
   };
-  double y = 96;  // axis, phases and the violation are above
+  double y = 102;  // axis, phases and the violation are above
   all_top_ = y;
   if (const size_t rows = rows_of(labels_.back()); rows > 0) y += static_cast<double>(rows) * kRow + kLaneGap;
   lanes_top_ = y;
