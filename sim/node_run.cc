@@ -267,6 +267,22 @@ bool NodeRun::close_all() {
   return true;
 }
 
+// Whatever its application had told it: not suspended, and online. A suspension may still be under way.
+bool NodeRun::resume(size_t i) {
+  node::Event online;
+  for (int tries = kTries; tries > 0; --tries) {
+    Request request;
+    request.kind = RequestKind::resume;
+    (void)call(i, request);
+    request.kind = RequestKind::set_online;
+    request.a = 1;
+    online = call(i, request);
+    if (online.status != Code::suspended) break;
+    world_.run_for(kSecondUs);
+  }
+  return expect_ok(online, "set_online");
+}
+
 bool NodeRun::settle() {
   phase("healing");
   faults_.heal();
@@ -285,13 +301,7 @@ bool NodeRun::settle() {
       60 * kSecondUs);
   if (!all_up) return violated("start", "not every machine came up again");
   for (size_t i = 0; i < nodes(); ++i) {
-    Request resume;
-    resume.kind = RequestKind::resume;
-    submit(i, resume);
-    Request online;
-    online.kind = RequestKind::set_online;
-    online.a = 1;
-    if (!expect_ok(call(i, online), "set_online")) return false;
+    if (!resume(i)) return false;
   }
   const uint64_t end_us = now_us() + kPatienceUs + faults_.clock_jumps_us();
   uint64_t wait_us = 50'000;

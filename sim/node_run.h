@@ -92,6 +92,7 @@ class NodeRun {
   bool start_machines();
   void disturb();
   bool settle();
+  bool resume(size_t i);
   void check();
   void phase(const char* name);
   void look_after(size_t i);

@@ -22,7 +22,7 @@ constexpr uint64_t kSecondUs = 1'000'000;
 constexpr const char* kStoreName = "shared";
 constexpr size_t kAdmin = 0;
 
-enum ActionKind : uint32_t { kInvite, kJoin, kRevoke, kRemove, kWrite };
+enum ActionKind : uint32_t { kInvite, kJoin, kRevoke, kRemove, kWrite, kCreate };
 
 // What the application on the first machine, which is the only admin, knows of an invite.
 struct Issued {
@@ -78,9 +78,15 @@ class MembersRun : public NodeWorkload {
   void revoke(NodeRun& run, SimRandom& draws);
   void remove(NodeRun& run, SimRandom& draws);
   void write(NodeRun& run, size_t i);
+  void create(NodeRun& run, size_t i, const std::string& name);
   bool everywhere(NodeRun& run, const Write& write);
   // Members whose writes count without question.
-  bool is_steady(size_t i) const { return (i == kAdmin || devices_[i].joined) && !devices_[i].removal_asked; }
+  // Nobody took a right from them: who loses one while it writes keeps what it wrote before it heard of it, and others do
+  // not take it.
+  bool is_steady(size_t i) const {
+    const Device& device = devices_[i];
+    return i == kAdmin || (device.joined && !device.removal_asked && !(device.asked_to_read && device.asked_to_write));
+  }
 
   std::vector<Device> devices_;
   std::vector<Issued> invites_;
@@ -112,7 +118,8 @@ bool MembersRun::set_up(NodeRun& run) {
 
 void MembersRun::act(NodeRun& run, const Action& action) {
   SimRandom draws(action.draws);
-  const size_t i = action.kind == kJoin || action.kind == kWrite ? action.machine : kAdmin;
+  const bool of_anybody = action.kind == kJoin || action.kind == kWrite || action.kind == kCreate;
+  const size_t i = of_anybody ? action.machine : kAdmin;
   if (!run.up(i)) return;
   switch (action.kind) {
     case kInvite:
@@ -123,9 +130,21 @@ void MembersRun::act(NodeRun& run, const Action& action) {
       return revoke(run, draws);
     case kRemove:
       return remove(run, draws);
+    case kCreate:
+      return create(run, i, "made by " + std::to_string(i));
     default:
       return write(run, i);
   }
+}
+
+// A store in the machine's own root, which begins with the first of them.
+void MembersRun::create(NodeRun& run, size_t i, const std::string& name) {
+  Request request;
+  request.kind = RequestKind::store_create;
+  request.x = to_bytes(name);
+  run.submit(i, std::move(request), [&run](const node::Event* done) {
+    if (done != nullptr && done->status == Code::ok) run.count("stores made");
+  });
 }
 
 void MembersRun::invite(NodeRun& run, SimRandom& draws) {
@@ -258,8 +277,9 @@ bool MembersRun::settled(NodeRun& run) {
   for (size_t i = 0; i < run.nodes(); ++i) {
     if (is_steady(i) && devices_[i].store == 0) return false;
   }
-  const bool someone_left =
-      std::any_of(devices_.begin(), devices_.end(), [](const Device& d) { return d.removal_asked; });
+  const bool all_steady = std::all_of(devices_.begin(), devices_.end(), [](const Device& d) {
+    return !d.removal_asked && !(d.asked_to_read && d.asked_to_write);
+  });
   const node::StoreRow first = store_row(run.machine(kAdmin), kStoreName);
   for (size_t i = 0; i < run.nodes() && all_steady; ++i) {
     if (!is_steady(i)) continue;
@@ -281,11 +301,9 @@ std::string MembersRun::states(NodeRun& run) {
   std::string text;
   for (size_t i = 0; i < run.nodes(); ++i) {
     const Device& device = devices_[i];
-    const node::StoreRow row = store_row(run.machine(i), kStoreName);
     text += " [" + std::to_string(i) + ": " + (device.joined ? "joined" : "not joined") + roles_of(device) +
-            (device.removal_asked ? ", to be removed" : "") + (device.removed_us ? ", removed" : "") + ", entries " +
-            std::to_string(row.stats.entries) + ", held " + std::to_string(row.stats.held) + ", digest " +
-            brief(row.stats.digest.view()) + "]";
+            (device.removal_asked ? ", to be removed" : "") + (device.removed_us ? ", removed" : "") + "," +
+            describe(run.machine(i)) + "]";
   }
   for (const Write& write : writes_) {
     if (write.acknowledged && is_steady(write.machine) && !everywhere(run, write))
@@ -306,6 +324,11 @@ void MembersRun::check(NodeRun& run) {
     }
   }
   for (size_t i = 0; i < run.nodes() && run.holds(); ++i) {
+    // Whatever broke off before: everybody can make stores of its own.
+    Request create;
+    create.kind = RequestKind::store_create;
+    create.x = to_bytes("made at the end");
+    if (!run.expect_ok(run.call(i, create), "store_create at the end on machine " + std::to_string(i))) return;
     if (!is_steady(i)) continue;
     Request verify;
     verify.kind = RequestKind::store_verify;
@@ -331,6 +354,7 @@ void draw_members(SimRandom& random, Plan& plan) {
                           : dice < 12     ? kRevoke
                           : dice < 25     ? kInvite
                           : dice < 50     ? kJoin
+                          : dice < 58     ? kCreate
                                           : kWrite;
     plan.actions.push_back({own.below(plan.duration_us), own.below(plan.nodes), kind, own.next_u64()});
   }

@@ -4,11 +4,12 @@
 #include "sim/workload.h"
 #include "sim/workload_members.h"
 #include "sim/workload_store.h"
+#include "sim/workload_streams.h"
 
 namespace sereus::sim {
 
 std::span<const Workload> workloads() {
-  static const std::array kAll = {kStoreWorkload, kMembersWorkload, kCrowdWorkload};
+  static const std::array kAll = {kStoreWorkload, kMembersWorkload, kStreamsWorkload, kCrowdWorkload};
   return kAll;
 }
 
