@@ -21,12 +21,14 @@ void SimJobs::submit(JobQueue queue, std::function<void()> work, std::function<v
   const size_t of = queue == JobQueue::writer ? 0 : 1;
   uint64_t& free_us = free_us_[of];
   free_us = std::max(free_us, scheduler_.now_us() + held_us_[of]) + random_.below(delay_max_us_ + 1);
-  scheduler_.at(free_us, [this, id] {
+  scheduler_.at(free_us, [this, id, of] {
     const auto job = jobs_.find(id);
     if (job == jobs_.end()) return;
     const auto run = std::exchange(job->second.work, nullptr);
     run();
-    scheduler_.after(random_.below(delay_max_us_ + 1), [this, id] {
+    const uint64_t disk_us = take_disk_us_ ? take_disk_us_() : 0;
+    free_us_[of] = std::max(free_us_[of], scheduler_.now_us() + disk_us);
+    scheduler_.after(disk_us + random_.below(delay_max_us_ + 1), [this, id] {
       const auto finished = jobs_.find(id);
       if (finished == jobs_.end()) return;
       const auto tell = std::move(finished->second.done);
@@ -53,7 +55,9 @@ SimMachine::SimMachine(size_t index, Scheduler& scheduler, Networks& networks, S
       random_(std::move(random)),
       disk_random_(random_.fork("disk")),
       disk_(disk_random_),
-      jobs_(scheduler, random_.fork("jobs"), [this] { wake(); }) {}
+      jobs_(scheduler, random_.fork("jobs"), [this] { wake(); }) {
+  jobs_.set_disk_time([this] { return disk_.take_us(); });
+}
 
 SimMachine::~SimMachine() {
   ++life_;
