@@ -45,7 +45,8 @@ State state_of(const Keystore& keystore, std::string passphrase) {
 std::string difference(const State& expected, const State& found) {
   if (expected.party && *expected.party != *found.party) return "it is another identity";
   if (expected.incarnation && *expected.incarnation != *found.incarnation) return "its incarnation is another one";
-  if (expected.not_incarnation && *expected.not_incarnation == *found.incarnation) return "its incarnation is the old one";
+  if (expected.not_incarnation && *expected.not_incarnation == *found.incarnation)
+    return "its incarnation is the old one";
   if (expected.fingerprint != found.fingerprint) return "it is bound to another folder";
   for (const auto& [name, value] : expected.secrets) {
     const auto there = found.secrets.find(name);
@@ -92,11 +93,11 @@ class KeystoreSubject : public Subject {
   KeystoreOptions options_ = weak_options();
   std::optional<Keystore> keystore_;
   bool open_ = false;
-  Maybe now_;                      // acknowledged, or left by a power cut
-  std::vector<Maybe> under_way_;   // what operations make of it that are not acknowledged
-  State seen_;                     // of those, what keystore_ holds
-  bool failed_ = false;            // the last operation: keystore_ may not be what is on the disk
-  bool erasing_ = false;           // one of them overwrites the file: half of it may be there
+  Maybe now_;                     // acknowledged, or left by a power cut
+  std::vector<Maybe> under_way_;  // what operations make of it that are not acknowledged
+  State seen_;                    // of those, what keystore_ holds
+  bool failed_ = false;           // the last operation: keystore_ may not be what is on the disk
+  bool erasing_ = false;          // one of them overwrites the file: half of it may be there
   bool erased_ = false;           // acknowledged, and nothing was made since
   Bytes backup_;                  // and what it holds
   State in_backup_;
@@ -186,12 +187,13 @@ void KeystoreSubject::begun(State next) {
   if (!promise_.keeps) ever_.push_back(next);
   under_way_.emplace_back(std::move(next));
   failed_ = true;  // until it ended
+  erased_ = false;
 }
 
 Status KeystoreSubject::ended(const Status& status) {
   if (!status.ok()) return status;
   ++acknowledged_;
-  erased_ = erasing_ = failed_ = false;
+  erasing_ = failed_ = false;
   const State next = *under_way_.back();
   seen_ = state_of(*keystore_, next.passphrase);
   const std::string why = difference(next, seen_);
@@ -270,8 +272,7 @@ Status KeystoreSubject::change_passphrase(SimRandom& draws) {
   State next = seen_;
   next.passphrase = drawn_passphrase(draws);
   begun(next);
-  return ended(
-      keystore_->change_passphrase(ports_.random, as_bytes(seen_.passphrase), as_bytes(next.passphrase)));
+  return ended(keystore_->change_passphrase(ports_.random, as_bytes(seen_.passphrase), as_bytes(next.passphrase)));
 }
 
 Status KeystoreSubject::change(SimRandom& draws) {

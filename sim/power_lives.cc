@@ -26,8 +26,13 @@ Promise promise_of(const Plan& plan) {
 class Lives {
  public:
   Lives(const Plan& plan, Chronicle* chronicle)
-      : plan_(plan), chronicle_(chronicle), promise_(promise_of(plan)), random_(plan.seed), disk_random_(random_.fork("disk")),
-        disk_(disk_random_), vfs_(disk_, random_) {
+      : plan_(plan),
+        chronicle_(chronicle),
+        promise_(promise_of(plan)),
+        random_(plan.seed),
+        disk_random_(random_.fork("disk")),
+        disk_(disk_random_),
+        vfs_(disk_, random_) {
     const SubjectPorts ports{disk_, vfs_, random_};
     const auto knob = plan.knobs.find("subject");
     switch (knob == plan.knobs.end() ? SubjectKind::store : static_cast<SubjectKind>(knob->second)) {

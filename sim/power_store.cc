@@ -32,8 +32,7 @@ StoreId store_id() {
 
 // A person with one device and one author key.
 struct Writer {
-  explicit Writer(uint8_t number)
-      : author(key_of(static_cast<uint8_t>(number + 2))) {
+  explicit Writer(uint8_t number) : author(key_of(static_cast<uint8_t>(number + 2))) {
     const KeyPair party = key_of(number);
     const KeyPair device = key_of(static_cast<uint8_t>(number + 1));
     AuthorCertificate by_device;
@@ -305,8 +304,8 @@ void StoreSubject::check_tips() {
                                               std::to_string(own_end_) + " was acknowledged");
   }
   if (promise_.keeps && their_end < their_end_) {
-    violate("acknowledged data survives", "what was taken ends at " + std::to_string(their_end) + ", not at " +
-                                              std::to_string(their_end_));
+    violate("acknowledged data survives",
+            "what was taken ends at " + std::to_string(their_end) + ", not at " + std::to_string(their_end_));
   }
   if (promise_.keeps && ours && own_end == own_end_ && own_end != 0 && hashes_[own_end] != ours->hash) {
     violate("no forks", "entry " + std::to_string(own_end) + " is another one than that which was acknowledged");
@@ -327,9 +326,9 @@ void StoreSubject::check_chain(RangeReader& ranges) {
 }
 
 bool StoreSubject::was_attempted(uint64_t key, const Head& head) const {
+  if (head.tombstone) return true;
   const auto known = attempted_.find(key);
   if (known == attempted_.end()) return false;
-  if (head.tombstone) return true;
   const std::string value = to_string(head.value);
   return std::find(known->second.begin(), known->second.end(), value) != known->second.end();
 }

@@ -52,7 +52,7 @@ void draw(SimRandom& random, Plan& plan) {
 
 }  // namespace
 
-const Workload kFilesWorkload{"files", "disks that are full, fail, lie and rot, under the store and the keystore", 6, 1, 1,
-                              draw, run_lives};
+const Workload kFilesWorkload{
+    "files", "disks that are full, fail, lie and rot, under the store and the keystore", 6, 1, 1, draw, run_lives};
 
 }  // namespace sereus::sim

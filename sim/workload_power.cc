@@ -25,7 +25,8 @@ void draw(SimRandom& random, Plan& plan) {
     for (uint64_t actions = random.between(1, actions_max); actions > 0; --actions) {
       plan.actions.push_back({at_us += kActionUs, 0, 0, random.next_u64()});
     }
-    if (twice) plan.faults.push_back({FaultKind::power_cut, at_us, 0, 0, 0, static_cast<int64_t>(random.between(1, 12))});
+    if (twice)
+      plan.faults.push_back({FaultKind::power_cut, at_us, 0, 0, 0, static_cast<int64_t>(random.between(1, 12))});
     at_us += kActionUs;
   }
   plan.duration_us = at_us;
@@ -33,7 +34,7 @@ void draw(SimRandom& random, Plan& plan) {
 
 }  // namespace
 
-const Workload kPowerWorkload{"power", "power cuts over the store, the keystore, the log and the node's database", 10, 1, 1,
-                              draw, run_lives};
+const Workload kPowerWorkload{
+    "power", "power cuts over the store, the keystore, the log and the node's database", 10, 1, 1, draw, run_lives};
 
 }  // namespace sereus::sim
