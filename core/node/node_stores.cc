@@ -70,7 +70,8 @@ Status NodeImpl::open_local_store(const LocalStore& local) {
 
 // Makes or opens a store while the node runs.
 void NodeImpl::materialise(const LocalStore& local, std::function<void(const Status&)> then) {
-  if (stage_ != Stage::running) return then(fail(Code::cancelled, "the node is closing"));
+  // The answer of an earlier step can come after closing began, when the database is no longer the node's.
+  if (!db_) return then(fail(Code::cancelled, "the node is closing"));
   if (slots_.size() + materialising_.size() >= kStoresMax) {
     return then(fail(Code::again, "this node holds as many stores as it can; drop some"));
   }
@@ -198,7 +199,6 @@ void NodeImpl::found_root() {
                                  std::string("is mended")));
         }
         if (!nonce->ok()) return root_founded(nonce->error());
-        if (stage_ != Stage::running) return root_founded(fail(Code::cancelled, "the node is closing"));
         make_own_root(**nonce);
       });
 }
@@ -235,10 +235,8 @@ void NodeImpl::write_genesis(const StoreId& id, const NodeDb::FoundingNonce& non
   transaction.ops.push_back(root_put(node_key(self, "added_at"), std::to_string(wall_ms(context_.now))));
   slot->write(std::nullopt, std::move(transaction), [this, id](const Result<store::Written>& written) {
     if (!written.ok()) return root_founded(written.error());
-    if (stage_ == Stage::running) {
-      context_.run(
-          JobQueue::writer, [db = db_] { (void)db->end_founding(); }, [] {});
-    }
+    context_.run(
+        JobQueue::writer, [db = db_] { (void)db->end_founding(); }, [] {});
     root_founded(slot_of(id));
   });
   slot->start_work();
