@@ -199,6 +199,7 @@ void NodeImpl::found_root() {
                                  std::string("is mended")));
         }
         if (!nonce->ok()) return root_founded(nonce->error());
+        if (!db_) return root_founded(fail(Code::cancelled, "the node is closing"));
         make_own_root(**nonce);
       });
 }
@@ -235,8 +236,10 @@ void NodeImpl::write_genesis(const StoreId& id, const NodeDb::FoundingNonce& non
   transaction.ops.push_back(root_put(node_key(self, "added_at"), std::to_string(wall_ms(context_.now))));
   slot->write(std::nullopt, std::move(transaction), [this, id](const Result<store::Written>& written) {
     if (!written.ok()) return root_founded(written.error());
-    context_.run(
-        JobQueue::writer, [db = db_] { (void)db->end_founding(); }, [] {});
+    if (db_) {
+      context_.run(
+          JobQueue::writer, [db = db_] { (void)db->end_founding(); }, [] {});
+    }
     root_founded(slot_of(id));
   });
   slot->start_work();
