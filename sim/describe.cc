@@ -32,9 +32,9 @@ std::string ppm(int64_t amount) { return decimal(static_cast<double>(amount) / 1
 std::string side_of(int64_t bits) {
   std::string side;
   for (size_t machine = 0; machine < 63; ++machine) {
-    if ((bits >> machine & 1) != 0) side += (side.empty() ? "" : ", ") + std::to_string(machine);
+    if ((bits >> machine & 1) != 0) side += (side.empty() ? "" : " ") + std::to_string(machine);
   }
-  return "machines " + side + " from the others";
+  return side + " from the others";
 }
 
 // What `amount` says.

@@ -26,7 +26,10 @@ NodeRun::NodeRun(const Plan& plan, Chronicle* chronicle, NodeWorkload& workload)
       workload_(workload),
       world_(plan.seed, plan.nodes, plan.transport),
       faults_(plan, world_, chronicle),
-      places_(plan.nodes) {}
+      places_(plan.nodes) {
+  world_.network.set_chronicle(chronicle);
+  for (auto& m : world_.machines) m->set_chronicle(chronicle);
+}
 
 NodeRun::~NodeRun() = default;
 
