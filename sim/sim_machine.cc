@@ -23,16 +23,18 @@ void SimJobs::submit(JobQueue queue, std::function<void()> work, std::function<v
   const size_t of = queue == JobQueue::writer ? 0 : 1;
   uint64_t& free_us = free_us_[of];
   free_us = std::max(free_us, scheduler_.now_us() + held_us_[of]) + random_.below(delay_max_us_ + 1);
-  scheduler_.at(free_us, [this, id] { begin(id); });
+  scheduler_.at(free_us, [this, id, of] { begin(id, of); });
 }
 
-void SimJobs::begin(uint64_t id) {
+void SimJobs::begin(uint64_t id, size_t of) {
   const auto job = jobs_.find(id);
   if (job == jobs_.end()) return;
-  if (halted_) return waiting_.push_back([this, id] { begin(id); });
+  if (halted_) return waiting_.push_back([this, id, of] { begin(id, of); });
   const auto run = std::exchange(job->second.work, nullptr);
   run();
-  scheduler_.after(random_.below(delay_max_us_ + 1), [this, id] { end(id); });
+  const uint64_t disk_us = take_disk_us_ ? take_disk_us_() : 0;
+  free_us_[of] = std::max(free_us_[of], scheduler_.now_us() + disk_us);
+  scheduler_.after(disk_us + random_.below(delay_max_us_ + 1), [this, id] { end(id); });
   wake_();  // the machine looks whether the disk lost power in it
 }
 
@@ -69,6 +71,7 @@ SimMachine::SimMachine(size_t index, Scheduler& scheduler, Networks& networks, S
       disk_(disk_random_),
       jobs_(scheduler, random_.fork("jobs"), [this] { wake(); }),
       clock_random_(random_.fork("clock")) {
+  jobs_.set_disk_time([this] { return disk_.take_us(); });
   log_.on_line = [this](std::string_view line) {
     if (on_log) on_log(line);
   };

@@ -34,14 +34,17 @@ class SimJobs : public Jobs {
   void set_delay_max_us(uint64_t delay_us) { delay_max_us_ = delay_us; }
   // Jobs that are submitted to `queue` from now on begin this much later.
   void hold_back(JobQueue queue, uint64_t delay_us) { held_us_[queue == JobQueue::writer ? 0 : 1] = delay_us; }
+  // Asked after each job for the time that the disk took in it; the job ends that much later, and so does its queue.
+  void set_disk_time(std::function<uint64_t()> take_disk_us) { take_disk_us_ = std::move(take_disk_us); }
 
  private:
-  void begin(uint64_t id);
+  void begin(uint64_t id, size_t of);
   void end(uint64_t id);
 
   Scheduler& scheduler_;
   SimRandom random_;
   std::function<void()> wake_;
+  std::function<uint64_t()> take_disk_us_;
   uint64_t delay_max_us_ = kDelayMaxUs;
   uint64_t free_us_[2] = {0, 0};
   uint64_t held_us_[2] = {0, 0};
