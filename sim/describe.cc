@@ -88,7 +88,7 @@ std::string amount_of(const Fault& fault) {
 std::string place_of(const Fault& fault) {
   if (fault.kind >= FaultKind::lost) return "all paths";
   if (fault.kind == FaultKind::partition) return {};
-  const std::string machine = "machine " + std::to_string(fault.machine);
+  std::string machine = "machine " + std::to_string(fault.machine);
   switch (fault.kind) {
     case FaultKind::cut:
     case FaultKind::clog:

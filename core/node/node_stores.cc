@@ -70,6 +70,8 @@ Status NodeImpl::open_local_store(const LocalStore& local) {
 
 // Makes or opens a store while the node runs.
 void NodeImpl::materialise(const LocalStore& local, std::function<void(const Status&)> then) {
+  // What asked for it may end while the node closes, after its database went.
+  if (stage_ != Stage::running) return then(fail(Code::cancelled, "the node is closing"));
   if (slots_.size() + materialising_.size() >= kStoresMax) {
     return then(fail(Code::again, "this node holds as many stores as it can; drop some"));
   }
