@@ -11,6 +11,9 @@ namespace sereus::sim {
 class Chronicle {
  public:
   static constexpr size_t kNotesMax = 200'000;
+  // Of these messages: the first ones and the last ones are kept. Other notes always find the rest of the room.
+  static constexpr size_t kFirstMessages = 100'000;
+  static constexpr size_t kLastMessages = 50'000;
 
   enum class Kind : uint8_t {
     up,         // the process of `machine` runs from here on
@@ -34,17 +37,29 @@ class Chronicle {
   };
 
   void add(Note note) {
-    if (notes_.size() < kNotesMax) {
-      notes_.push_back(std::move(note));
-    } else {
+    const bool message = note.kind == Kind::message;
+    if (message && messages_ >= kFirstMessages + kLastMessages) {
+      // In the place of the oldest of the last ones.
+      notes_[last_messages_[(messages_ - kFirstMessages) % kLastMessages]] = std::move(note);
+      ++messages_;
       ++left_out_;
+      return;
     }
+    if (notes_.size() >= kNotesMax) {
+      ++left_out_;
+      return;
+    }
+    if (message && ++messages_ > kFirstMessages) last_messages_.push_back(notes_.size());
+    notes_.push_back(std::move(note));
   }
+  // In the order in which they were added, but for messages where some were left out.
   const std::vector<Note>& notes() const { return notes_; }
   uint64_t left_out() const { return left_out_; }
 
  private:
   std::vector<Note> notes_;
+  std::vector<size_t> last_messages_;  // a ring of places in notes_
+  uint64_t messages_ = 0;
   uint64_t left_out_ = 0;
 };
 

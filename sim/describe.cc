@@ -32,9 +32,9 @@ std::string ppm(int64_t amount) { return decimal(static_cast<double>(amount) / 1
 std::string side_of(int64_t bits) {
   std::string side;
   for (size_t machine = 0; machine < 63; ++machine) {
-    if ((bits >> machine & 1) != 0) side += (side.empty() ? "" : ", ") + std::to_string(machine);
+    if ((bits >> machine & 1) != 0) side += (side.empty() ? "" : " ") + std::to_string(machine);
   }
-  return "machines " + side + " from the others";
+  return side + " from the others";
 }
 
 // What `amount` says.
@@ -88,7 +88,7 @@ std::string amount_of(const Fault& fault) {
 std::string place_of(const Fault& fault) {
   if (fault.kind >= FaultKind::lost) return "all paths";
   if (fault.kind == FaultKind::partition) return {};
-  const std::string machine = "machine " + std::to_string(fault.machine);
+  std::string machine = "machine " + std::to_string(fault.machine);
   switch (fault.kind) {
     case FaultKind::cut:
     case FaultKind::clog:

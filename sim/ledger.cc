@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 
 #include <nlohmann/json.hpp>
@@ -76,7 +77,7 @@ class Reader {
       wrong(name);
       return 0;
     }
-    return static_cast<uint64_t>(seconds * 1e6 + 0.5);
+    return static_cast<uint64_t>(std::llround(seconds * 1e6));
   }
   std::string text(const char* name) {
     const ordered_json* value = find(name);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sim/describe.h"
+
 namespace sereus::sim {
 namespace {
 
@@ -333,13 +335,13 @@ void NodeFaults::tell(const Fault& fault) {
   note.kind = Chronicle::Kind::fault;
   note.at_us = world_.scheduler.now_us();
   note.until_us = note.at_us + fault.for_us;
-  note.machine = fault.machine;
+  const bool of_all = fault.kind == FaultKind::partition || is_condition_of_paths(fault.kind);
+  if (!of_all) note.machine = fault.machine;
   if (fault.kind == FaultKind::cut || fault.kind == FaultKind::cut_one_way || fault.kind == FaultKind::clog ||
       fault.kind == FaultKind::reset_links) {
     note.other = fault.other;
   }
-  note.text = std::string(name_of(fault.kind));
-  if (fault.amount != 0) note.text += " " + std::to_string(fault.amount);
+  note.text = short_words(fault);
   chronicle_->add(std::move(note));
 }
 

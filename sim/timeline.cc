@@ -150,8 +150,8 @@ std::string draw_timeline(const Plan& plan, const Outcome& outcome, const Chroni
          duration_in_words(outcome.virtual_us / 1000 * 1000) + " of virtual time; commit <code>" + html(title.commit) +
          "</code>; again: <code>" + html(title.again, 1000) + "</code></p>\n";
   if (chronicle.left_out() > 0) {
-    out += "<p class='bad'>" + grouped(chronicle.left_out()) + " later notes were not kept: only the first " +
-           grouped(Chronicle::kNotesMax) + " are.</p>\n";
+    out += "<p class='quiet'>" + grouped(chronicle.left_out()) +
+           " notes, of messages first, were more than are kept: some are missing in between.</p>\n";
   }
   out += kLegend;
 

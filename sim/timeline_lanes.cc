@@ -67,8 +67,21 @@ struct Label {
   std::string text;
 };
 
-bool whole_run(const Note& note, const LanesWindow& window) {
-  return note.at_us <= window.from_us && note.until_us >= window.until_us;
+// When all that goes wrong is made good again.
+uint64_t healing_of(const Chronicle& chronicle) {
+  for (const Note& note : chronicle.notes()) {
+    if (note.kind == Kind::phase && note.text == "healing") return note.at_us;
+  }
+  return UINT64_MAX;
+}
+
+// As much of a label as has room, cut at the beginning of a character.
+std::string short_label(const std::string& text) {
+  constexpr size_t kMost = 48;
+  if (text.size() <= kMost) return text;
+  size_t end = kMost;
+  while (end > 0 && (static_cast<uint8_t>(text[end]) & 0xc0) == 0x80) --end;
+  return text.substr(0, end) + "…";
 }
 
 class Lanes {
@@ -77,15 +90,20 @@ class Lanes {
       : outcome_(outcome),
         chronicle_(chronicle),
         window_(window),
-        scale_(window.from_us, window.until_us, times(chronicle), kLeft, kPlot),
+        healing_us_(healing_of(chronicle)),
+        scale_(window.from_us, window.until_us, times(chronicle, healing_us_), kLeft, kPlot),
         lanes_(plan.nodes),
         labels_(plan.nodes + 1) {}
 
   std::string draw(std::string& notes_line);
 
  private:
-  static std::vector<uint64_t> times(const Chronicle& chronicle);
+  static std::vector<uint64_t> times(const Chronicle& chronicle, uint64_t healing_us);
   bool shows(const Note& note) const;
+  // Of a fault, which healing ends before its time.
+  uint64_t until(const Note& fault) const {
+    return fault.at_us < healing_us_ ? std::min(fault.until_us, healing_us_) : fault.until_us;
+  }
   void place_faults();
   void place_lanes();
   void draw_axis();
@@ -101,6 +119,7 @@ class Lanes {
   const Outcome& outcome_;
   const Chronicle& chronicle_;
   LanesWindow window_;
+  uint64_t healing_us_;
   TimeScale scale_;
   std::vector<Lane> lanes_;
   std::vector<std::vector<Label>> labels_;  // of each machine; the last: of all
@@ -111,18 +130,19 @@ class Lanes {
   std::string remarks_;
 };
 
-std::vector<uint64_t> Lanes::times(const Chronicle& chronicle) {
+std::vector<uint64_t> Lanes::times(const Chronicle& chronicle, uint64_t healing_us) {
   std::vector<uint64_t> times;
   for (const Note& note : chronicle.notes()) {
     if (note.kind == Kind::message || note.kind == Kind::phase) continue;
     times.push_back(note.at_us);
-    if (note.kind == Kind::fault && note.until_us > note.at_us) times.push_back(note.until_us);
+    if (note.kind == Kind::fault && note.until_us > note.at_us) times.push_back(std::min(note.until_us, healing_us));
   }
   return times;
 }
 
 bool Lanes::shows(const Note& note) const {
-  return note.at_us <= window_.until_us && std::max(note.at_us, note.until_us) >= window_.from_us;
+  const uint64_t until_us = note.kind == Kind::fault ? until(note) : note.until_us;
+  return note.at_us <= window_.until_us && std::max(note.at_us, until_us) >= window_.from_us;
 }
 
 // Labels in rows, so that none is over another. Where there are too many rows the bar stays, and its text is shown on hovering.
@@ -144,8 +164,8 @@ void Lanes::place_faults() {
     Label label;
     label.note = note;
     label.x0 = scale_.x(note->at_us);
-    label.x1 = std::max(label.x0 + 3, scale_.x(std::max(note->at_us, note->until_us)));
-    label.text = note->text.substr(0, 60);
+    label.x1 = std::max(label.x0 + 3, scale_.x(std::max(note->at_us, until(*note))));
+    label.text = short_label(note->text);
     const double text_width = static_cast<double>(label.text.size()) * kCharacter + 8;
     // A label at the right end goes to the left of its bar's beginning, into the bar's own row.
     double begin = label.x0;
@@ -235,7 +255,7 @@ void Lanes::draw_bands() {
       const Note& note = *label.note;
       const bool of_all = note.machine >= lanes_.size();
       const bool of_two = !of_all && note.other < lanes_.size();
-      if (note.until_us <= note.at_us || (!of_two && (!of_all || whole_run(note, window_)))) continue;
+      if (until(note) <= note.at_us || (!of_two && !of_all)) continue;
       const double top = of_two ? std::min(lanes_[note.machine].bar, lanes_[note.other].bar) : lanes_top_;
       const double end = of_two ? std::max(lanes_[note.machine].bar, lanes_[note.other].bar) : bottom_ - kLaneGap;
       put(out_, "<rect class='band' x='%.1f' y='%.1f' width='%.1f' height='%.1f'><title>%s</title></rect>\n", label.x0,
@@ -383,8 +403,8 @@ void Lanes::draw_faults() {
       const double y = top + static_cast<double>(label.row) * kRow;
       const std::string text = html(label.text, 240);
       std::string when = duration_in_words(label.note->at_us);
-      if (label.note->until_us > label.note->at_us) {
-        when += " for " + duration_in_words(label.note->until_us - label.note->at_us);
+      if (until(*label.note) > label.note->at_us) {
+        when += " for " + duration_in_words(until(*label.note) - label.note->at_us);
       }
       put(out_, "<rect class='fault' x='%.1f' y='%.1f' width='%.1f' height='%.0f' rx='2'><title>", label.x0, y,
           label.x1 - label.x0, kRow - 3);

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "sim/describe.h"
 #include "sim/time_scale.h"
 #include "sim/timeline_lanes.h"
@@ -88,7 +90,7 @@ TEST(Timeline, NothingOfARunIsMarkup) {
 TEST(Timeline, AFullChronicleOfManyMachinesStaysSmall) {
   Chronicle chronicle;
   constexpr size_t kMachines = 20;
-  for (uint64_t i = 0; i <= Chronicle::kNotesMax; ++i) {
+  for (uint64_t i = 0; i <= 2 * Chronicle::kNotesMax; ++i) {
     constexpr Kind kKinds[] = {Kind::message, Kind::message, Kind::fault, Kind::action,
                                Kind::event,   Kind::up,      Kind::down,  Kind::message};
     chronicle.add({.kind = kKinds[i % 8],
@@ -99,12 +101,29 @@ TEST(Timeline, AFullChronicleOfManyMachinesStaysSmall) {
                    .bytes = 100,
                    .text = "some words that are not short: " + std::to_string(i)});
   }
-  const std::string page = draw_timeline(plan_of(kMachines), violated("too much", 601 * kSecond), chronicle, {"", ""});
+  const std::string page = draw_timeline(plan_of(kMachines), violated("too much", 1201 * kSecond), chronicle, {"", ""});
   EXPECT_LT(page.size(), kTimelineBytes);
   EXPECT_THAT(page, HasSubstr("messages are drawn as"));
   EXPECT_THAT(page, HasSubstr("actions are drawn as"));
   EXPECT_THAT(page, HasSubstr("faults are not drawn"));
-  EXPECT_THAT(page, HasSubstr("1 later notes were not kept"));
+  EXPECT_THAT(page, HasSubstr("notes, of messages first, were more than are kept"));
+}
+
+TEST(ChronicleTest, KeepsTheFirstAndTheLastMessagesAndRoomForTheRest) {
+  Chronicle chronicle;
+  constexpr uint64_t kMessages = 3 * Chronicle::kNotesMax;
+  for (uint64_t i = 0; i < kMessages; ++i) chronicle.add({.kind = Kind::message, .at_us = i});
+  chronicle.add({.kind = Kind::violation, .at_us = kMessages});
+  std::vector<uint64_t> times;
+  for (const Chronicle::Note& note : chronicle.notes()) times.push_back(note.at_us);
+  std::sort(times.begin(), times.end());
+  constexpr uint64_t kKept = Chronicle::kFirstMessages + Chronicle::kLastMessages;
+  ASSERT_EQ(times.size(), kKept + 1);
+  EXPECT_EQ(chronicle.left_out(), kMessages - kKept);
+  for (uint64_t i = 0; i < Chronicle::kFirstMessages; ++i) EXPECT_EQ(times[i], i);
+  for (uint64_t i = 0; i <= Chronicle::kLastMessages; ++i) EXPECT_EQ(times[kKept - i], kMessages - i);
+  for (uint64_t i = 0; i < 2 * Chronicle::kNotesMax; ++i) chronicle.add({.kind = Kind::event, .at_us = i});
+  EXPECT_EQ(chronicle.notes().size(), Chronicle::kNotesMax);
 }
 
 TEST(Timeline, AnEmptyRunAndMachinesThatAreNotThereAreDrawn) {
@@ -114,6 +133,14 @@ TEST(Timeline, AnEmptyRunAndMachinesThatAreNotThereAreDrawn) {
     chronicle.add({.kind = kind, .at_us = 5, .until_us = 7, .machine = 9, .other = 12});
   }
   EXPECT_THAT(draw_timeline(plan_of(2), violated("x", 0), chronicle, {"", ""}), HasSubstr("</html>"));
+}
+
+TEST(Timeline, HealingEndsFaults) {
+  Chronicle chronicle;
+  chronicle.add({.kind = Kind::fault, .at_us = 2 * kSecond, .until_us = 90 * kSecond, .machine = 0, .text = "cut"});
+  chronicle.add({.kind = Kind::phase, .at_us = 10 * kSecond, .text = "healing"});
+  chronicle.add({.kind = Kind::event, .at_us = 20 * kSecond, .machine = 0});
+  EXPECT_THAT(draw_timeline(plan_of(1), {}, chronicle, {"", ""}), HasSubstr("<title>cut\nat 2 s for 8 s</title>"));
 }
 
 TEST(Timeline, TheTableEndsWithTheViolation) {
@@ -190,7 +217,7 @@ TEST(Describe, WordsOfDurationsNumbersAndFaults) {
   fault.at_us = kSecond;
   fault.for_us = kSecond;
   fault.amount = 0b101;
-  EXPECT_EQ(in_words(fault), "at 1 s: partition, machines 0, 2 from the others, for 1 s");
+  EXPECT_EQ(in_words(fault), "at 1 s: partition, 0 2 from the others, for 1 s");
   fault = {};
   fault.kind = FaultKind::lost;
   fault.amount = 12'500;
