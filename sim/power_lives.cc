@@ -17,7 +17,6 @@ bool is_of_disks(FaultKind kind) { return kind >= FaultKind::disk_full && kind <
 Promise promise_of(const Plan& plan) {
   Promise promise;
   for (const Fault& fault : plan.faults) {
-    if (fault.kind == FaultKind::bit_rot) promise.rots = true;
     if (fault.kind == FaultKind::bit_rot || fault.kind == FaultKind::disk_lies) promise.keeps = false;
   }
   return promise;
