@@ -30,6 +30,28 @@ Result<std::vector<store::Head>> heads_of(SimMachine& machine, uint64_t store, c
   return std::get<std::vector<store::Head>>(std::move(*rows));
 }
 
+std::string describe(SimMachine& machine) {
+  Query query;
+  query.kind = QueryKind::stores;
+  const auto stores = machine.query(query);
+  if (!stores.ok()) return std::string(code_name(stores.code())) + " " + stores.error().detail;
+  std::string out;
+  for (const node::StoreRow& row : std::get<std::vector<node::StoreRow>>(*stores)) {
+    out += " " + (row.is_root ? "root" : row.name) + ": state " + std::to_string(static_cast<uint32_t>(row.state)) +
+           ", entries " + std::to_string(row.stats.entries) + ", held " + std::to_string(row.stats.held) + ", digest " +
+           brief(row.stats.digest.view()) + (row.detail.empty() ? "" : " (" + row.detail + ")") + ";";
+  }
+  query.kind = QueryKind::peers;
+  const auto peers = machine.query(query);
+  if (!peers.ok()) return out;
+  for (const node::PeerRow& row : std::get<std::vector<node::PeerRow>>(*peers)) {
+    if (row.is_self) continue;
+    out += " peer " + row.name + (row.connected ? " connected" : " not connected") + (row.removed ? " removed" : "") +
+           ", failures " + std::to_string(row.failures) + (row.detail.empty() ? "" : " (" + row.detail + ")") + ";";
+  }
+  return out;
+}
+
 Bytes state_digest(SimMachine& machine, uint64_t store) {
   Query query;
   query.kind = QueryKind::state_digest;

@@ -18,6 +18,9 @@ Bytes state_digest(SimMachine& machine, uint64_t store);
 Result<std::optional<std::string>> value_of(SimMachine& machine, uint64_t store, const std::string& key);
 Result<std::vector<store::Head>> heads_of(SimMachine& machine, uint64_t store, const std::string& key);
 
+// Its stores and whom it is connected with, for texts of violations.
+std::string describe(SimMachine& machine);
+
 // `issuer` invites `guest`, who joins.
 bool join_through_invite(NodeRun& run, size_t issuer, size_t guest);
 
