@@ -76,7 +76,7 @@ class KeystoreSubject : public Subject {
   // One of the things that may be there: a keystore, or none.
   using Maybe = std::optional<State>;
   Status settle_on_none(bool after_power_cut);
-  Status settle_on(Keystore keystore, const std::string& passphrase, bool after_power_cut);
+  Status settle_on(Keystore keystore, const std::string& passphrase);
   bool fits(const Maybe& candidate, const State& found, std::string* why) const;
   Status create(SimRandom& draws);
   Status restore(SimRandom& draws);
@@ -124,7 +124,7 @@ Status KeystoreSubject::open(bool after_power_cut) {
   Error failed;
   for (const std::string& passphrase : passphrases) {
     auto opened = Keystore::open(ports_.disk, as_bytes(passphrase), options_);
-    if (opened.ok()) return settle_on(std::move(opened).value(), passphrase, after_power_cut);
+    if (opened.ok()) return settle_on(std::move(opened).value(), passphrase);
     if (opened.code() == Code::no_identity) return settle_on_none(after_power_cut);
     failed = opened.error();
     if (failed.code != Code::passphrase) break;
@@ -155,7 +155,7 @@ Status KeystoreSubject::settle_on_none(bool after_power_cut) {
   return {};
 }
 
-Status KeystoreSubject::settle_on(Keystore keystore, const std::string& passphrase, bool after_power_cut) {
+Status KeystoreSubject::settle_on(Keystore keystore, const std::string& passphrase) {
   seen_ = state_of(keystore, passphrase);
   std::string why;
   bool expected = fits(now_, seen_, &why);
@@ -176,8 +176,7 @@ Status KeystoreSubject::settle_on(Keystore keystore, const std::string& passphra
   keystore_ = std::move(keystore);
   failed_ = false;
   open_ = true;
-  if (!after_power_cut) return {};
-  now_ = seen_;
+  now_ = seen_;  // what opening finds is durable
   under_way_.clear();
   erasing_ = false;
   return {};

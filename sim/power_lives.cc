@@ -9,7 +9,7 @@
 namespace sereus::sim {
 namespace {
 
-constexpr uint64_t kThoroughEach = 16;  // reopenings: reading all of it costs more than all else
+constexpr uint64_t kThoroughEach = 24;  // reopenings: reading all of it costs more than all else
 constexpr int kLastActions = 3;
 
 bool is_of_disks(FaultKind kind) { return kind >= FaultKind::disk_full && kind <= FaultKind::bit_rot; }
@@ -17,7 +17,6 @@ bool is_of_disks(FaultKind kind) { return kind >= FaultKind::disk_full && kind <
 Promise promise_of(const Plan& plan) {
   Promise promise;
   for (const Fault& fault : plan.faults) {
-    if (fault.kind == FaultKind::bit_rot) promise.rots = true;
     if (fault.kind == FaultKind::bit_rot || fault.kind == FaultKind::disk_lies) promise.keeps = false;
   }
   return promise;
@@ -203,15 +202,18 @@ bool Lives::open(bool after_power_cut) {
 
 void Lives::check(bool thoroughly) {
   const Status checked = subject_->check(thoroughly);
+  // Whoever cannot read what is there does not build on it.
+  if (!checked.ok()) subject_->shut();
   if (!subject_->violation().empty()) return violate(subject_->oracle(), subject_->violation());
   if (!checked.ok() && disk_.powered()) judge(checked, "reads again");
 }
 
 void Lives::act(uint64_t draws) {
   SimRandom random(draws);
-  if (!subject_->is_open() && !open(false)) {
-    if (violated() || disk_.powered()) return;
-  } else {
+  if (!subject_->is_open() && open(false)) check(false);
+  if (violated()) return;
+  if (disk_.powered()) {
+    if (!subject_->is_open()) return;
     const Status acted = subject_->act(random);
     note(static_cast<uint64_t>(static_cast<int64_t>(acted.code())) * 31 + subject_->acknowledged());
     if (!subject_->violation().empty()) return violate(subject_->oracle(), subject_->violation());

@@ -66,7 +66,7 @@ Status LogSubject::act(SimRandom& draws) {
       if (closed.ok()) durable_ = records_.size();
       const Status opened = open(false);
       // What was written without an acknowledgement may be gone.
-      if (!closed.ok() && opened.ok()) SEREUS_TRY(check(false));
+      if (opened.ok() && !(closed.ok() && promise_.keeps) && !check(false).ok()) log_.reset();
       return closed.ok() ? opened : closed;
     }
     case 1:

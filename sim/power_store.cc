@@ -287,7 +287,7 @@ Status StoreSubject::check(bool thoroughly) {
   SEREUS_ASSIGN(const auto reader, store_->make_reader());
   for (uint64_t key = 0; key < kKeys; ++key) SEREUS_TRY(check_key(*reader, key));
   if (!std::exchange(read_wrong_, false)) return {};
-  if (!promise_.rots || store_->verify().ok()) {
+  if (promise_.keeps || store_->verify().ok()) {
     violate("what nobody wrote", "a key has a value it was never given, and nothing says so");
   }
   return fail(Code::corrupt, "a value that nobody wrote");

@@ -16,11 +16,10 @@ namespace sereus::sim {
 // What may be asked of it.
 struct Promise {
   // What was acknowledged is there after every power cut. Not when the disk lies about syncs or rots: then data may be lost
-  // and opening may be refused as corrupt; but what reads as good was written once, under that name.
+  // and opening may be refused as corrupt. Entries, records and keystores carry checksums and seals, and show it; SQLite's
+  // pages do not, nor does a read of a store's value look at its entry: a wrong value may be read there, and verify() says
+  // that the store is damaged.
   bool keeps = true;
-  // Bits of what was written turn. Entries, records and keystores carry checksums and seals, and show it; SQLite's pages
-  // do not, nor does a read of a store's value look at its entry: there verify() must say it when it shows.
-  bool rots = false;
 };
 
 struct SubjectPorts {

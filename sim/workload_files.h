@@ -5,12 +5,11 @@
 //   disk_errors  Nothing acknowledged is lost. Errors are io. When reads and syncs work again, so does the rest.
 //   disk_slow    All of it; only time passes.
 //   disk_lies    No program keeps what the disk said it had and then forgot. So data may be gone after a power cut, and
-//                what is left may be refused as corrupt; but what reads as good was written once under that name, and
-//                nothing ends the process.
-//   bit_rot      The same. A log's records, keystores and backups are checked at each reading. A store's values are not
-//                (a read does not look at the whole entry, and SQLite's pages carry no checksum): there a wrong value may
-//                be read, but then verify() says that the store is damaged. Of the node's database nothing is promised
-//                but that the process lives.
+//   bit_rot      what is left may be refused as corrupt; nothing ends the process, and after giving up what is damaged
+//                the rest goes on. A log's records, keystores and backups are checked at each reading: what reads as good
+//                was written once, under that name. A store's values are not (a read does not look at the whole entry,
+//                and SQLite's pages carry no checksum): there a wrong value may be read, but then verify() says that the
+//                store is damaged. Of the values in the node's database nothing is promised.
 #pragma once
 
 #include "sim/workload.h"

@@ -140,6 +140,7 @@ Result<Keystore> Keystore::open(Files& files, ByteView passphrase, const Keystor
   keystore.generation_ = opened.generation;
   keystore.key_ = std::move(opened.key);
   SEREUS_TRY(keystore.adopt(std::move(opened.records)));
+  SEREUS_TRY(settle_keystore_file(files, options.path));
   remove_unfinished(files, options.path);
   return keystore;
 }

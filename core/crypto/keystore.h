@@ -50,7 +50,8 @@ class Keystore {
                                  const KeystoreOptions& options = {});
 
   // Code::no_identity when there is no file, Code::passphrase, Code::corrupt, Code::malformed, Code::too_new. A
-  // passphrase given for an unprotected file is ignored. Removes what a crash left of an unfinished write.
+  // passphrase given for an unprotected file is ignored. Removes what a crash left of an unfinished write. What it finds
+  // is durable when it returns.
   static Result<Keystore> open(Files& files, ByteView passphrase, const KeystoreOptions& options = {});
 
   // What is known without the passphrase. Errors as open().

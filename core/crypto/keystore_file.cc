@@ -65,6 +65,8 @@ Status write_keystore_file(Files& files, const std::string& path, ByteView conte
   return files.sync_folder(folder_of(path));
 }
 
+Status settle_keystore_file(Files& files, const std::string& path) { return files.sync_folder(folder_of(path)); }
+
 Status erase_keystore_file(Files& files, const std::string& path) {
   Status unfinished = overwrite_and_remove(files, aside(path));
   Status main = overwrite_and_remove(files, path);

@@ -16,6 +16,10 @@ Result<WipedBytes> read_keystore_file(Files& files, const std::string& path);
 // `path` is what it was or what it should be, whole.
 Status write_keystore_file(Files& files, const std::string& path, ByteView content);
 
+// Makes the name of the file that was read durable. A process that died, or a folder that could not be synced, may have
+// left a new file under the name that a power cut would take back, after somebody built on what it says.
+Status settle_keystore_file(Files& files, const std::string& path);
+
 // Overwrites and removes `path` and "<path>.new"; goes on after a failure and returns the first.
 Status erase_keystore_file(Files& files, const std::string& path);
 

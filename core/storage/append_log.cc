@@ -205,13 +205,14 @@ Status AppendLog::check_boundary(const AppendLogOptions& options) const {
 
 // The position after the last byte that is not zero, `from` when there is none.
 Result<uint64_t> AppendLog::find_data_end(uint64_t from, uint64_t file_size) const {
-  Bytes chunk(kLogReadAhead);
+  Bytes chunk(static_cast<size_t>(std::min<uint64_t>(kLogReadAhead, file_size - from)));
   uint64_t data_end = from;
   for (uint64_t at = from; at < file_size;) {
     const size_t size = static_cast<size_t>(std::min<uint64_t>(chunk.size(), file_size - at));
     SEREUS_ASSIGN(const size_t got, file_->read_at(at, ByteSpan(chunk).first(size)));
     if (got != size) return damaged(path_, at, "it became shorter while it was read");
     size_t last = size;
+    while (last >= 8 && load_le<uint64_t>(chunk.data() + last - 8) == 0) last -= 8;  // mostly space reserved ahead
     while (last > 0 && chunk[last - 1] == 0) --last;
     if (last > 0) data_end = at + last;
     at += size;

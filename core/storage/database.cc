@@ -191,6 +191,12 @@ Result<Statement> Database::prepare(std::string_view sql) {
   sqlite3_stmt* statement = nullptr;
   const int result = sqlite3_prepare_v3(connection_, sql.data(), static_cast<int>(sql.size()),
                                         SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+  if (result == SQLITE_ERROR && version_ > 0) {
+    // The statements are ours and fit the schema of this version, so what SQLite read as the schema is not it.
+    Error damaged = failure(result);
+    damaged.code = Code::corrupt;
+    return damaged;
+  }
   if (result != SQLITE_OK) return failure(result);
   if (statement == nullptr) return fail(Code::invalid, "database: no statement");
   return Statement(connection_, statement);

@@ -573,5 +573,29 @@ TEST(KeystoreFaults, OneOperationFails) {
   }
 }
 
+// A folder that could not be synced leaves a file that reads as the new one and that a power cut takes back. Whoever opens
+// it builds on it, so opening makes it durable: without that, a removal that needs no write would be acknowledged and lost.
+TEST_F(Keystores, WhatOpeningFindsIsDurable) {
+  Keystore keystore = made();
+  ASSERT_TRUE(keystore.set_extra(random, "token", as_bytes("secret")).ok());
+  files.count_from_zero();
+  ASSERT_TRUE(keystore.remove_extra(random, "token").ok());
+  const size_t operations = files.operations();
+  ASSERT_TRUE(keystore.set_extra(random, "token", as_bytes("secret")).ok());
+  files.count_from_zero();
+  files.fail_at(operations, Code::io);  // the last one: of the folder
+  ASSERT_EQ(keystore.remove_extra(random, "token").code(), Code::io);
+  {
+    auto again = opened();
+    ASSERT_TRUE(again.ok());
+    ASSERT_FALSE(again->extra("token"));
+    ASSERT_TRUE(again->remove_extra(random, "token").ok());
+  }
+  files.reboot(Unsynced::lost, false);
+  const auto later = opened();
+  ASSERT_TRUE(later.ok()) << later.error().detail;
+  EXPECT_FALSE(later->extra("token")) << "its removal was acknowledged";
+}
+
 }  // namespace
 }  // namespace sereus::crypto

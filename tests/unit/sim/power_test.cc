@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <map>
 
 #include "sim/plan.h"
@@ -42,21 +42,27 @@ Plan plan_of(uint64_t seed, const std::string& workload) {
 void run_all(const std::string& workload) {
   const Seeds wanted = seeds();
   std::map<std::string, uint64_t> counts;
-  std::map<int64_t, uint64_t> cuts_of;
-  const auto begun = std::chrono::steady_clock::now();
+  std::map<int64_t, std::pair<uint64_t, double>> cuts_of;  // and the processor's seconds
+  double seconds = 0;
   for (uint64_t seed = wanted.first; seed <= wanted.last; ++seed) {
     const Plan plan = plan_of(seed, workload);
+    const std::clock_t begun = std::clock();
     const Outcome outcome = run_plan(plan);
+    const double took = static_cast<double>(std::clock() - begun) / CLOCKS_PER_SEC;
+    seconds += took;
     EXPECT_EQ(outcome.violation, "") << workload << " seed " << seed << " subject " << plan.knobs.at("subject") << ": "
                                      << outcome.oracle;
     for (const auto& [name, count] : outcome.counts) counts[name] += count;
-    cuts_of[plan.knobs.at("subject")] += outcome.counts.at("power cuts");
+    cuts_of[plan.knobs.at("subject")].first += outcome.counts.at("power cuts");
+    cuts_of[plan.knobs.at("subject")].second += took;
   }
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
-  std::printf("[ INFO     ] %.0f power cuts a second;", static_cast<double>(counts["power cuts"]) / took.count());
-  for (const auto& [name, count] : counts) std::printf(" %s %llu,", name.c_str(), static_cast<unsigned long long>(count));
+  std::printf("[ INFO     ] %.0f power cuts a second of a core;", static_cast<double>(counts["power cuts"]) / seconds);
+  for (const auto& [name, count] : counts)
+    std::printf(" %s %llu,", name.c_str(), static_cast<unsigned long long>(count));
   std::printf(" of store, keystore, log, database:");
-  for (const auto& [subject, count] : cuts_of) std::printf(" %llu", static_cast<unsigned long long>(count));
+  for (const auto& [subject, of] : cuts_of) {
+    std::printf(" %llu (%.0f/s)", static_cast<unsigned long long>(of.first), static_cast<double>(of.first) / of.second);
+  }
   std::printf("\n");
 }
 
