@@ -21,6 +21,7 @@ import re
 import subprocess
 import sys
 import time
+import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TABLE = ROOT / "sim" / "mutants.json"
@@ -31,14 +32,20 @@ BUILD = WORK / "build"
 RESULTS = WORK / "results.json"
 PROGRAM = BUILD / "bin" / "sereus-sim"
 HEADER = "core/base/mutant.h"
+NAMES = "core/base/mutant.cc"  # apart, so that a new mutant compiles little
 FAULTS_MAX = 10  # of a shrunk schedule
 UNCHANGED_SEEDS = "1..200"
-CHUNK = 20  # seeds of one process, while the simulator has no --stop-at-first
+CHUNK = 5  # seeds of one process, for a simulator without --stop-at-first
 SEED_SECONDS_MAX = 120  # of real time for one seed: beyond, it hangs
+SHRINK_SECONDS_MAX = 3600
 
 
 class TableError(Exception):
     """The table and the product do not belong together."""
+
+
+class SimulatorError(Exception):
+    """The simulator ended badly and told of no seed."""
 
 
 # ---- The table --------------------------------------------------------------------------------------------------------
@@ -53,11 +60,15 @@ class Edit:
 
 @dataclasses.dataclass
 class Mutant:
-    number: int  # what the switch compares with; 0 is none
     name: str
     what: str
     workload: str
     edits: list[Edit]
+
+    @property
+    def crc(self) -> int:
+        """What the switch compares with; 0 is none."""
+        return zlib.crc32(self.name.encode())
 
 
 def read_text(value: str | list[str]) -> str:
@@ -66,9 +77,9 @@ def read_text(value: str | list[str]) -> str:
 
 def read_table(path: pathlib.Path = TABLE) -> list[Mutant]:
     mutants = []
-    for number, row in enumerate(json.loads(path.read_text(encoding="utf-8")), start=1):
+    for row in json.loads(path.read_text(encoding="utf-8")):
         edits = [Edit(edit["file"], read_text(edit["find"]), read_text(edit["replace"])) for edit in row["edits"]]
-        mutants.append(Mutant(number, row["name"], row["what"], row.get("workload", ""), edits))
+        mutants.append(Mutant(row["name"], row["what"], row.get("workload", ""), edits))
     return mutants
 
 
@@ -87,7 +98,7 @@ def places(mutants: list[Mutant], root: pathlib.Path) -> tuple[dict[str, list[tu
             if not re.search(r"\bMUTANT\b", edit.replace):
                 wrong.append(f"{mutant.name}: the replacement in {edit.file} does not ask for MUTANT")
             begin = text.index(edit.find)
-            switch = f"::sereus::mutant_on({mutant.number})"
+            switch = f"::sereus::mutant_on({mutant.crc}u)"
             found.setdefault(edit.file, []).append(
                 (begin, begin + len(edit.find), re.sub(r"\bMUTANT\b", switch, edit.replace))
             )
@@ -113,29 +124,48 @@ HEADER_TEXT = """\
 // Which of the mutants of sim/mutants.json is on: SEREUS_MUTANT in the environment names it. Written by tools/mutants.py.
 #pragma once
 
-#include <cstdio>
-#include <cstdlib>
+#include <cstdint>
 #include <cstring>
 
 namespace sereus {
 
-inline int choose_mutant() {
-  static const char* const names[] = {%s};
+extern const uint32_t chosen_mutant;  // the CRC-32 of its name
+
+inline bool mutant_on(uint32_t name) { return chosen_mutant == name; }
+
+}  // namespace sereus
+"""
+
+NAMES_TEXT = """\
+#include <cstdio>
+#include <cstdlib>
+
+#include "core/base/mutant.h"
+
+namespace sereus {
+namespace {
+
+constexpr struct {
+  uint32_t crc;
+  const char* name;
+} kMutants[] = {
+%s
+};
+
+uint32_t choose_mutant() {
   const char* const wanted = std::getenv("SEREUS_MUTANT");
   if (wanted == nullptr || *wanted == 0) return 0;
-  int number = 0;
-  for (const char* const name : names) {
-    ++number;
-    if (std::strcmp(name, wanted) == 0) return number;
+  for (const auto& mutant : kMutants) {
+    if (std::strcmp(mutant.name, wanted) == 0) return mutant.crc;
   }
   std::fprintf(stderr, "SEREUS_MUTANT: there is no mutant '%%s'; there are:\\n", wanted);
-  for (const char* const name : names) std::fprintf(stderr, "  %%s\\n", name);
+  for (const auto& mutant : kMutants) std::fprintf(stderr, "  %%s\\n", mutant.name);
   std::exit(2);
 }
 
-inline const int chosen_mutant = choose_mutant();
+}  // namespace
 
-inline bool mutant_on(int number) { return chosen_mutant == number; }
+const uint32_t chosen_mutant = choose_mutant();
 
 }  // namespace sereus
 """
@@ -160,7 +190,7 @@ def copy_tree(mutants: list[Mutant]) -> None:
     wrong += [line for line in check_table(mutants) if line not in wrong]
     if wrong:
         raise TableError("\n".join(wrong))
-    kept = {HEADER}
+    kept = {HEADER, NAMES}
     for name in our_files():
         kept.add(name)
         content = (ROOT / name).read_bytes()
@@ -170,8 +200,9 @@ def copy_tree(mutants: list[Mutant]) -> None:
                 text = text[:begin] + replacement + text[end:]
             content = f'#include "{HEADER}"\n{text}'.encode()
         write_if_changed(SOURCE / name, content, 0o755 if os.access(ROOT / name, os.X_OK) else 0o644)
-    names = ", ".join(f'"{mutant.name}"' for mutant in mutants)
-    write_if_changed(SOURCE / HEADER, (HEADER_TEXT % names).encode())
+    rows = "\n".join(f'    {{{mutant.crc}u, "{mutant.name}"}},' for mutant in mutants)
+    write_if_changed(SOURCE / HEADER, HEADER_TEXT.encode())
+    write_if_changed(SOURCE / NAMES, (NAMES_TEXT % rows).encode())
     for path in SOURCE.rglob("*"):
         if path.is_file() and path.relative_to(SOURCE).as_posix() not in kept and "__pycache__" not in path.parts:
             path.unlink()
@@ -208,13 +239,11 @@ class Found:
 class Simulator:
     """The program, with or without a mutant, and what it can do."""
 
-    def __init__(self, program: pathlib.Path, arguments: list[str], jobs: int):
+    def __init__(self, program: pathlib.Path, arguments: list[str]):
         self.program = program
         self.arguments = arguments
-        self.jobs = jobs
         described = self.call("", ["run", "--help"], 60).output
-        self.has_stop = "--stop-at-first" in described
-        self.has_jobs = "--jobs" in described
+        self.has_pool = "--stop-at-first" in described and "--json" in described
         self.can_shrink = re.search(r"^\s+shrink\b", self.call("", ["--help"], 60).output, re.MULTILINE) is not None
 
     @dataclasses.dataclass
@@ -239,20 +268,23 @@ class Simulator:
         except subprocess.TimeoutExpired as late:
             return self.Ended(None, (late.stdout or b"").decode(errors="replace").replace("\r", "\n"))
 
-    def run(self, mutant: str, first: int, last: int, stop: bool) -> "Simulator.Ended":
+    def run(self, mutant: str, first: int, last: int) -> "Simulator.Ended":
         arguments = ["run", "--seeds", f"{first}..{last}", *self.arguments]
-        if stop and self.has_stop:
-            arguments.append("--stop-at-first")
-        if self.has_jobs:
-            arguments += ["--jobs", str(self.jobs)]
+        if self.has_pool:
+            # One seed after the other, so that it is always the first one that is told of; mutants run side by side.
+            arguments += ["--stop-at-first", "--json", *self.places(mutant)]
         return self.call(mutant, arguments, SEED_SECONDS_MAX * (last - first + 1))
+
+    @staticmethod
+    def places(mutant: str) -> list[str]:
+        return ["--jobs", "1", "--failures", str(WORK / "failures" / (mutant or "unchanged"))]
 
     def first_violation(self, mutant: str, first: int, last: int) -> tuple[int, str, str] | None:
         """Seed, oracle and text of the first seed that fails."""
-        size = last - first + 1 if self.has_stop else CHUNK
+        size = last - first + 1 if self.has_pool else CHUNK
         for begin in range(first, last + 1, size):
             end = min(begin + size - 1, last)
-            ended = self.run(mutant, begin, end, stop=True)
+            ended = self.run(mutant, begin, end)
             failure = violation_in(ended.output)
             if failure:
                 return failure
@@ -260,6 +292,8 @@ class Simulator:
                 continue
             if begin == end:
                 return begin, *how_it_ended(ended)
+            if self.has_pool:
+                raise SimulatorError(f"{mutant or 'without a mutant'}: {how_it_ended(ended)[1]}")
             # It crashed or hung and could not say at which seed.
             for seed in range(begin, end + 1):
                 alone = self.call(mutant, ["run", "--seeds", f"{seed}..{seed}", *self.arguments], SEED_SECONDS_MAX)
@@ -269,19 +303,23 @@ class Simulator:
 
     def shrink(self, mutant: str, seed: int) -> tuple[int, int]:
         """How many faults and actions are left; -1 when it does not say."""
-        output = self.call(mutant, ["shrink", str(seed), *self.arguments], 40 * SEED_SECONDS_MAX).output
-        left = re.findall(r"(\d+) faults?\b.*?(\d+) actions?\b", output)
+        output = self.call(
+            mutant, ["shrink", str(seed), *self.arguments, *self.places(mutant)], SHRINK_SECONDS_MAX
+        ).output
+        left = re.findall(r"(\d+) of \d+ faults, (\d+) of \d+ actions", output)
         return (int(left[-1][0]), int(left[-1][1])) if left else (-1, -1)
 
 
 def violation_in(output: str) -> tuple[int, str, str] | None:
-    """`seed 12: what` or `seed 12 (store, quic): oracle: what`: the lowest seed that is told of."""
+    """A line of JSON, or `seed 12: what`: the lowest seed that is told of."""
     told = []
-    for seed, oracle, what in re.findall(
-        r"^seed (\d+)(?: \([^)]*\))?: (?:([a-z][a-z_-]*): )?(.*)$", output, re.MULTILINE
-    ):
-        if not what.startswith("trace "):
-            told.append((int(seed), oracle or oracle_of(what), what))
+    for line in output.splitlines():
+        if line.startswith("{"):
+            said = json.loads(line)
+            if "seed" in said and "oracle" in said:
+                told.append((said["seed"], said["oracle"], said["violation"]))
+        elif words := re.match(r"seed (\d+): (.*)", line):
+            told.append((int(words[1]), oracle_of(words[2]), words[2]))
     return min(told) if told else None
 
 
@@ -300,7 +338,10 @@ def how_it_ended(ended: "Simulator.Ended") -> tuple[str, str]:
 def hunt(simulator: Simulator, mutant: Mutant, first: int, last: int) -> Found:
     begin = time.monotonic()
     found = Found(mutant.name, mutant.what)
-    failure = simulator.first_violation(mutant.name, first, last)
+    try:
+        failure = simulator.first_violation(mutant.name, first, last)
+    except SimulatorError as error:
+        failure, found.violation = None, str(error)
     found.seconds = round(time.monotonic() - begin, 1)
     if failure:
         found.seed, found.oracle, found.violation = failure
@@ -326,11 +367,14 @@ def run(arguments: argparse.Namespace, mutants: list[Mutant]) -> int:
             sys.exit(f"mutants.py: there is no mutant {', '.join(unknown)}")
         mutants = [mutant for mutant in mutants if mutant.name in arguments.only]
     first, last = (int(part) for part in arguments.seeds.split(".."))
-    simulator = Simulator(arguments.program, arguments.simulator, arguments.jobs)
+    simulator = Simulator(arguments.program, arguments.simulator)
     passed = failed = 0
     if not arguments.only:
         begin, end = (int(part) for part in arguments.unchanged.split(".."))
-        failure = simulator.first_violation("", begin, end)
+        try:
+            failure = simulator.first_violation("", begin, end)
+        except SimulatorError as error:
+            failure = error
         print(
             f"without a mutant, seeds {arguments.unchanged}: {failure or 'violates nothing'}",
             flush=True,
@@ -340,18 +384,14 @@ def run(arguments: argparse.Namespace, mutants: list[Mutant]) -> int:
             return 1
         passed += 1
     print(f"{'mutant':26} {'seed':>9} {'time':>10} {'faults':>6} {'actions':>7}  oracle", flush=True)
-    results = []
-    # With --jobs the simulator itself runs seeds side by side.
-    side_by_side = 1 if simulator.has_jobs else arguments.jobs
-    with concurrent.futures.ThreadPoolExecutor(side_by_side) as pool:
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
         hunts = [pool.submit(hunt, simulator, mutant, first, last) for mutant in mutants]
         for done in concurrent.futures.as_completed(hunts):
             found = done.result()
-            results.append(found)
+            save([found], arguments.out)
             good = found.good(simulator.can_shrink)
             passed, failed = passed + good, failed + (not good)
             print(line_of(found), flush=True)
-    save(results, arguments.out)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
@@ -420,7 +460,11 @@ def main() -> int:
     if wrong:
         return 1
     if arguments.command == "build":
-        build(mutants, arguments.jobs)
+        try:
+            build(mutants, arguments.jobs)
+        except subprocess.CalledProcessError as error:
+            print(f"mutants.py: {error.cmd[0]} failed; see above", file=sys.stderr)
+            return 1
     elif arguments.command == "run":
         return run(arguments, mutants)
     elif arguments.command == "docs":

@@ -29,6 +29,7 @@ def test_every_place_is_there_once() -> None:
 
 def test_there_are_enough() -> None:
     assert len(TABLE) >= 20
+    assert len({mutant.crc for mutant in TABLE} | {0}) == len(TABLE) + 1
 
 
 def test_the_page_lists_them_all() -> None:
@@ -67,7 +68,7 @@ def test_a_table_that_fits(tmp_path: pathlib.Path) -> None:
     table = table_of(tmp_path, {"file": "a.cc", "find": ["two", "one"], "replace": ["if (!MUTANT) two", "one"]})
     assert tool.check_table(table, tmp_path) == []
     found, _ = tool.places(table, tmp_path)
-    assert found == {"a.cc": [(4, 11, "if (!::sereus::mutant_on(1)) two\none")]}
+    assert found == {"a.cc": [(4, 11, f"if (!::sereus::mutant_on({table[0].crc}u)) two\none")]}
 
 
 @pytest.mark.parametrize(
@@ -75,8 +76,9 @@ def test_a_table_that_fits(tmp_path: pathlib.Path) -> None:
     [
         ("3 seeds in 0.9 s\n3 passed, 0 failed\n", None),
         ("seed 12: replicas did not converge: [0: up]\n  again: x\n", (12, "replicas-did-not-converge")),
-        ("seed 30: b\nseed 4 (store, quic): lost: machine 2 lost own/3\n", (4, "lost")),
+        ("seed 30: b\nseed 4: a watch missed own/1/2\n", (4, "a-watch-missed")),
         ("seed 7 (stream): trace 00ff, 3.0 s of virtual time\n", None),
+        ('{"seed": 9, "oracle": "lost", "violation": "own/3"}\n{"seeds": 9, "failed": 1}\n', (9, "lost")),
     ],
 )
 def test_what_the_simulator_says(output: str, first: tuple[int, str] | None) -> None:
