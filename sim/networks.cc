@@ -81,6 +81,11 @@ void Networks::cut(size_t a, size_t b, bool cut) {
   topology.cut(a, b, cut);
 }
 
+void Networks::cut_one_way(size_t from, size_t to, bool cut) {
+  topology.cut_one_way(from, to, cut);
+  stream.cut(from, to, topology.is_cut(from, to) || topology.is_cut(to, from));
+}
+
 void Networks::heal_all() {
   stream.heal_all();
   topology.heal_all();

@@ -33,6 +33,7 @@ class Networks {
 
   // Cuts are those of all networks.
   void cut(size_t a, size_t b, bool cut);
+  void cut_one_way(size_t from, size_t to, bool cut);
   void heal_all();
 
   // The real hosts of a machine as one. `clock` gives the machine's times, `wake` is called when a host has something for

@@ -37,6 +37,9 @@ struct Plan {
   friend bool operator==(const Plan&, const Plan&) = default;
 };
 
+// A person may ask for more nodes than a workload draws, up to this many: addresses of the simulated network end there.
+inline constexpr size_t kNodesMax = 200;
+
 // What a person may fix; the rest is drawn.
 struct PlanWishes {
   std::optional<std::string> workload;

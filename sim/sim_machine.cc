@@ -124,6 +124,13 @@ uint64_t SimMachine::submit(node::Request request) {
   return op;
 }
 
+bool SimMachine::cancel(uint64_t op) {
+  if (!node_) return false;
+  const bool cancelled = node_->cancel(0, op, times());
+  wake();
+  return cancelled;
+}
+
 const node::Event* SimMachine::done(uint64_t op) const {
   const auto found = done_.find(op);
   return found == done_.end() ? nullptr : &found->second;

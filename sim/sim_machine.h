@@ -18,6 +18,8 @@ namespace sereus::sim {
 // Jobs at drawn times; in order within a queue, in any order between them.
 class SimJobs : public Jobs {
  public:
+  static constexpr uint64_t kDelayMaxUs = 3'000;
+
   SimJobs(Scheduler& scheduler, SimRandom random, std::function<void()> wake)
       : scheduler_(scheduler), random_(std::move(random)), wake_(std::move(wake)) {}
   void submit(JobQueue queue, std::function<void()> work, std::function<void()> done) override;
@@ -31,7 +33,7 @@ class SimJobs : public Jobs {
   Scheduler& scheduler_;
   SimRandom random_;
   std::function<void()> wake_;
-  uint64_t delay_max_us_ = 3'000;
+  uint64_t delay_max_us_ = kDelayMaxUs;
   uint64_t free_us_[2] = {0, 0};
   uint64_t held_us_[2] = {0, 0};
   // Jobs live here, not in the scheduler, so that they can be dropped with the process.
@@ -61,6 +63,8 @@ class SimMachine : private node::EventSink, private node::HostFactory {
   // Gives the operation's number; its DONE is kept in done().
   uint64_t submit(node::Request request);
   const node::Event* done(uint64_t op) const;
+  // False when it is over.
+  bool cancel(uint64_t op);
   Result<node::Rows> query(const node::Query& query);
   // All but DONE, in order; the queue is empty afterwards, and the node hears of it.
   std::vector<node::Event> take_events();

@@ -29,19 +29,4 @@ class World {
   std::vector<std::unique_ptr<SimMachine>> machines;
 };
 
-// What a run came to. Empty violation: all oracles held.
-struct Outcome {
-  std::string violation;
-  uint64_t trace = 0;
-  uint64_t virtual_us = 0;
-  uint64_t writes_acknowledged = 0;
-  uint64_t crashes = 0;
-  DatagramStats datagrams;
-  LinkStats links;
-};
-
-// The main job with everything that goes wrong: invited machines share a store, write the same keys and their own while
-// links are cut, clocks are skewed and jump, processes stop and power is lost in the middle of disk operations.
-Outcome run_story(uint64_t seed, Transport transport);
-
 }  // namespace sereus::sim

@@ -1,5 +1,8 @@
 #include "core/node/node_db.h"
 
+#include <algorithm>
+#include <optional>
+
 namespace sereus::node {
 namespace {
 
@@ -13,7 +16,8 @@ constexpr const char* kMigrations[] = {
                            expires_s INTEGER NOT NULL, revoked INTEGER NOT NULL, peer TEXT NOT NULL,
                            redeemed BLOB NOT NULL) WITHOUT ROWID;
        CREATE TABLE peer(device BLOB PRIMARY KEY, addresses TEXT NOT NULL, last_sync_ms INTEGER NOT NULL) WITHOUT ROWID;
-       CREATE TABLE introduction(root BLOB NOT NULL, device BLOB NOT NULL, PRIMARY KEY(root, device)) WITHOUT ROWID;)"};
+       CREATE TABLE introduction(root BLOB NOT NULL, device BLOB NOT NULL, PRIMARY KEY(root, device)) WITHOUT ROWID;)",
+    "ALTER TABLE store ADD COLUMN made INTEGER NOT NULL DEFAULT 1"};
 
 std::string join_lines(const std::vector<std::string>& lines) {
   std::string text;
@@ -104,9 +108,35 @@ Status NodeDb::set_port(std::string_view listen_address, uint16_t port) {
   return statement->run();
 }
 
+Result<NodeDb::FoundingNonce> NodeDb::begin_founding(const FoundingNonce& fresh) {
+  std::optional<FoundingNonce> begun;
+  SEREUS_TRY(
+      for_each(*database_, "SELECT value FROM setting WHERE name = 'founding'", [&](storage::Statement& row) -> Status {
+        const ByteView value = row.column_blob(0);
+        if (value.size() != fresh.size()) return fail(Code::corrupt, "node.db holds a row that is damaged");
+        begun.emplace();
+        std::copy(value.begin(), value.end(), begun->begin());
+        return {};
+      }));
+  if (begun) return *begun;
+  SEREUS_ASSIGN(const auto known, stores());
+  if (std::any_of(known.begin(), known.end(), [](const LocalStore& store) { return store.own_root; })) {
+    return fail(Code::exists, "this node has founded its root store");
+  }
+  SEREUS_ASSIGN(auto statement, database_->cached("INSERT INTO setting(name, value) VALUES('founding', ?1)"));
+  statement->bind_blob(1, fresh);
+  SEREUS_TRY(statement->run());
+  return fresh;
+}
+
+Status NodeDb::end_founding() {
+  SEREUS_ASSIGN(auto statement, database_->cached("DELETE FROM setting WHERE name = 'founding'"));
+  return statement->run();
+}
+
 Result<std::vector<LocalStore>> NodeDb::stores() {
   std::vector<LocalStore> stores;
-  SEREUS_TRY(for_each(*database_, "SELECT id, root, name, archived, own_root FROM store ORDER BY id",
+  SEREUS_TRY(for_each(*database_, "SELECT id, root, name, archived, own_root, made FROM store ORDER BY id",
                       [&](storage::Statement& row) -> Status {
                         LocalStore store;
                         SEREUS_TRY(read_id(row.column_blob(0), store.id));
@@ -114,6 +144,7 @@ Result<std::vector<LocalStore>> NodeDb::stores() {
                         store.name = std::string(row.column_text(2));
                         store.archived = row.column_int(3) != 0;
                         store.own_root = row.column_int(4) != 0;
+                        store.made = row.column_int(5) != 0;
                         stores.push_back(std::move(store));
                         return {};
                       }));
@@ -121,13 +152,15 @@ Result<std::vector<LocalStore>> NodeDb::stores() {
 }
 
 Status NodeDb::put_store(const LocalStore& store) {
-  SEREUS_ASSIGN(auto statement, database_->cached("INSERT OR REPLACE INTO store(id, root, name, archived, own_root) "
-                                                  "VALUES(?1, ?2, ?3, ?4, ?5)"));
+  SEREUS_ASSIGN(auto statement,
+                database_->cached("INSERT OR REPLACE INTO store(id, root, name, archived, own_root, made) "
+                                  "VALUES(?1, ?2, ?3, ?4, ?5, ?6)"));
   statement->bind_blob(1, store.id.view());
   statement->bind_blob(2, store.root.view());
   statement->bind_text(3, store.name);
   statement->bind_int(4, store.archived ? 1 : 0);
   statement->bind_int(5, store.own_root ? 1 : 0);
+  statement->bind_int(6, store.made ? 1 : 0);
   return statement->run();
 }
 

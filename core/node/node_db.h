@@ -4,6 +4,7 @@
 // Thread rule: opened and read before the node runs; afterwards on the writer queue.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -26,6 +27,7 @@ struct LocalStore {
   std::string name;  // as last declared
   bool archived = false;
   bool own_root = false;  // the root that this node founded
+  bool made = true;       // false: its folder may not be there yet, and nothing was ever written into it
 };
 
 struct StoredInvite {
@@ -60,6 +62,11 @@ class NodeDb {
   // The port that a listen address with port 0 was given last: kept, so that the addresses others know stay good.
   Result<std::map<std::string, uint16_t>> ports();
   Status set_port(std::string_view listen_address, uint16_t port);
+  // What the id of the root that this node founds is made of. The same again until end_founding(), so that a founding which
+  // broke off goes on with the same root; `fresh` the first time. Code::exists when the node has founded one.
+  using FoundingNonce = std::array<uint8_t, 16>;
+  Result<FoundingNonce> begin_founding(const FoundingNonce& fresh);
+  Status end_founding();
   Result<std::vector<LocalStore>> stores();
   Status put_store(const LocalStore& store);
   Status remove_store(const StoreId& id);

@@ -169,6 +169,9 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   StoreSlot* own_root();
   void with_root(uint64_t handle, std::function<void(Result<StoreSlot*>)> then);
   void found_root();
+  void make_own_root(const NodeDb::FoundingNonce& nonce);
+  void write_genesis(const StoreId& id, const NodeDb::FoundingNonce& nonce);
+  void root_founded(const Result<StoreSlot*>& root);
   void store_create(OpRef ref, Request& request);
   void declare_store(OpRef ref, StoreSlot& root, const std::string& name);
   void store_delete(OpRef ref, StoreSlot& slot);

@@ -25,7 +25,8 @@ StoreSlot* NodeImpl::slot_of(const StoreId& id) {
 
 StoreSlot* NodeImpl::own_root() {
   for (auto& [handle, slot] : slots_) {
-    if (slot->local().own_root && slot->usable()) return slot.get();
+    // Without an entry it is one whose founding broke off.
+    if (slot->local().own_root && slot->usable() && !slot->tips().empty()) return slot.get();
   }
   return nullptr;
 }
@@ -44,13 +45,15 @@ StoreSlot& NodeImpl::add_slot(const LocalStore& local) {
 // While the node opens: on the calling thread. A store that is damaged does not keep the others from working.
 Status NodeImpl::open_local_store(const LocalStore& local) {
   StoreSlot& slot = add_slot(local);
-  const StoreOpenOptions options{local.id, local.id == local.root, false, config_.fsync_each};
+  const StoreOpenOptions options{local.id, local.id == local.root, !local.made, config_.fsync_each};
   auto opened = open_store(*context_.ports.files, *vfs_, *context_.ports.random, context_.ports.logger, options);
   if (!opened.ok()) {
     slot.set_problem(opened.error().detail);
     context_.log(LogLevel::error, "store " + brief(local.id.view()) + " cannot be opened: " + opened.error().detail);
     return {};
   }
+  slot.local().made = true;
+  if (!local.made) SEREUS_TRY(db_->put_store(slot.local()));
   const store::RecoveryReport& recovery = opened->recovery;
   if (recovery.torn_bytes_dropped > 0) {
     context_.log(LogLevel::warn, "store " + brief(local.id.view()) +
@@ -76,13 +79,17 @@ void NodeImpl::materialise(const LocalStore& local, std::function<void(const Sta
   context_.run(
       JobQueue::writer,
       [this, opened, options, local, db = db_] {
-        // The row first: a folder without a row would be an orphan.
-        if (const Status saved = db->put_store(local); !saved.ok()) {
-          opened->emplace(saved.error());
-          return;
+        // The row first: a folder without a row would be an orphan. Until the folder is there the row says so.
+        LocalStore row = local;
+        row.made = false;
+        Status saved = db->put_store(row);
+        if (saved.ok()) {
+          opened->emplace(
+              open_store(*context_.ports.files, *vfs_, *context_.ports.random, context_.ports.logger, options));
+          if (!(*opened)->ok()) return;
+          saved = db->put_store(local);
         }
-        opened->emplace(
-            open_store(*context_.ports.files, *vfs_, *context_.ports.random, context_.ports.logger, options));
+        if (!saved.ok()) opened->emplace(saved.error());
       },
       [this, opened, local, then = std::move(then)] {
         materialising_.erase(local.id);
@@ -173,40 +180,70 @@ void NodeImpl::with_root(uint64_t handle, std::function<void(Result<StoreSlot*>)
   if (!founding_root_) found_root();
 }
 
-// This node's own root: its id commits to the party, its first entry names this device as admin.
+// This node's own root: its id commits to the party, its first entry names this device as admin. A founding that broke off goes
+// on with the same id, so that there is never a second one.
 void NodeImpl::found_root() {
   founding_root_ = true;
-  const auto finish = [this](const Result<StoreSlot*>& root) {
-    founding_root_ = false;
-    const auto waiting = std::exchange(waiting_for_root_, {});
-    for (const auto& then : waiting) then(root);
-  };
-  store::WriteOp genesis;
-  genesis.kind = store::OpKind::genesis;
-  genesis.party = keystore_->party_key();
-  context_.ports.random->fill(genesis.nonce);
+  NodeDb::FoundingNonce fresh{};
+  context_.ports.random->fill(fresh);
+  auto nonce = std::make_shared<Result<NodeDb::FoundingNonce>>(fail(Code::internal, "not asked yet"));
+  context_.run(
+      JobQueue::writer, [nonce, fresh, db = db_] { *nonce = db->begin_founding(fresh); },
+      [this, nonce] {
+        if (nonce->code() == Code::exists) {
+          // It is not replaced by another: members of the first would never hear of the second.
+          return root_founded(
+              fail(Code::io, "this node's root store could not be opened; restart the node once the cause " +
+                                 std::string("is mended")));
+        }
+        if (!nonce->ok()) return root_founded(nonce->error());
+        make_own_root(**nonce);
+      });
+}
+
+void NodeImpl::make_own_root(const NodeDb::FoundingNonce& nonce) {
   LocalStore local;
-  local.id = store::root_store_id(genesis.party, genesis.nonce);
+  local.id = store::root_store_id(keystore_->party_key(), nonce);
   local.root = local.id;
   local.name = "root";
   local.own_root = true;
-  materialise(local, [this, local, genesis, finish](const Status& made) {
-    if (!made.ok()) return finish(made.error());
-    StoreSlot* slot = slot_of(local.id);
-    store::Transaction transaction;
-    transaction.ops.push_back(genesis);
-    const DeviceKey self = own_device();
-    transaction.ops.push_back(root_put(node_key(self, "status"), "active"));
-    transaction.ops.push_back(root_put(node_key(self, "role"), "admin"));
-    transaction.ops.push_back(root_put(node_key(self, "party"), keystore_->party_key().hex()));
-    transaction.ops.push_back(root_put(node_key(self, "name"), name_));
-    transaction.ops.push_back(root_put(node_key(self, "added_at"), std::to_string(wall_ms(context_.now))));
-    slot->write(std::nullopt, std::move(transaction), [this, local, finish](const Result<store::Written>& written) {
-      if (!written.ok()) return finish(written.error());
-      finish(slot_of(local.id));
-    });
-    slot->start_work();
+  if (const StoreSlot* slot = slot_of(local.id)) {
+    if (slot->usable()) return write_genesis(local.id, nonce);
+    return root_founded(fail(Code::io, "this node's root store could not be opened: " + slot->problem()));
+  }
+  materialise(local, [this, id = local.id, nonce](const Status& made) {
+    if (!made.ok()) return root_founded(made.error());
+    write_genesis(id, nonce);
   });
+}
+
+void NodeImpl::write_genesis(const StoreId& id, const NodeDb::FoundingNonce& nonce) {
+  store::WriteOp genesis;
+  genesis.kind = store::OpKind::genesis;
+  genesis.party = keystore_->party_key();
+  genesis.nonce = nonce;
+  StoreSlot* slot = slot_of(id);
+  store::Transaction transaction;
+  transaction.ops.push_back(genesis);
+  const DeviceKey self = own_device();
+  transaction.ops.push_back(root_put(node_key(self, "status"), "active"));
+  transaction.ops.push_back(root_put(node_key(self, "role"), "admin"));
+  transaction.ops.push_back(root_put(node_key(self, "party"), keystore_->party_key().hex()));
+  transaction.ops.push_back(root_put(node_key(self, "name"), name_));
+  transaction.ops.push_back(root_put(node_key(self, "added_at"), std::to_string(wall_ms(context_.now))));
+  slot->write(std::nullopt, std::move(transaction), [this, id](const Result<store::Written>& written) {
+    if (!written.ok()) return root_founded(written.error());
+    context_.run(
+        JobQueue::writer, [db = db_] { (void)db->end_founding(); }, [] {});
+    root_founded(slot_of(id));
+  });
+  slot->start_work();
+}
+
+void NodeImpl::root_founded(const Result<StoreSlot*>& root) {
+  founding_root_ = false;
+  const auto waiting = std::exchange(waiting_for_root_, {});
+  for (const auto& then : waiting) then(root);
 }
 
 // ---- Requests ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,312 @@
+#include "sim/node_faults.h"
+
+#include <algorithm>
+
+namespace sereus::sim {
+namespace {
+
+bool is_condition_of_paths(FaultKind kind) { return kind >= FaultKind::lost; }
+
+bool is_from_the_beginning(FaultKind kind) {
+  return is_condition_of_paths(kind) || kind == FaultKind::clock_skew || kind == FaultKind::clock_drift ||
+         kind == FaultKind::narrow_queue || kind == FaultKind::nat;
+}
+
+}  // namespace
+
+NodeFaults::NodeFaults(const Plan& plan, World& world, Chronicle* chronicle)
+    : plan_(plan), world_(world), chronicle_(chronicle), downtime_us_(plan.nodes), disk_(plan.nodes) {}
+
+// ---- From the beginning -----------------------------------------------------------------------------------------------
+
+void NodeFaults::apply_conditions() {
+  for (const Fault& fault : plan_.faults) {
+    SimMachine& machine = *world_.machines[fault.machine];
+    if (is_from_the_beginning(fault.kind)) ++happened_;
+    if (fault.kind == FaultKind::clock_skew) machine.wall_offset_us += fault.amount;
+    if (fault.kind == FaultKind::clock_drift) machine.drift_ppm += static_cast<int32_t>(fault.amount);
+    if (fault.kind == FaultKind::narrow_queue) machine.queue_room = static_cast<size_t>(fault.amount);
+  }
+  put_path_conditions();
+}
+
+void NodeFaults::put_path_conditions() {
+  DatagramConditions packets;
+  LinkConditions links;
+  for (const Fault& fault : plan_.faults) {
+    const auto ppm = static_cast<uint32_t>(fault.amount);
+    const auto amount = static_cast<uint64_t>(fault.amount);
+    switch (fault.kind) {
+      case FaultKind::lost:
+        packets.lost = ppm;
+        break;
+      case FaultKind::duplicated:
+        packets.duplicated = ppm;
+        break;
+      case FaultKind::reordered:
+        packets.reordered = ppm;
+        packets.reorder_us = 80'000;
+        break;
+      case FaultKind::corrupted:
+        packets.corrupted = ppm;
+        break;
+      case FaultKind::truncated:
+        packets.truncated = ppm;
+        break;
+      case FaultKind::marked:
+        packets.marked = ppm;
+        break;
+      case FaultKind::socket_full:
+        packets.refused = ppm;
+        break;
+      case FaultKind::mtu:
+        packets.mtu = amount;
+        break;
+      case FaultKind::rate:
+        packets.bytes_per_s = amount;
+        packets.queue_bytes = std::max<size_t>(20'000, amount / 10);  // a tenth of a second
+        break;
+      case FaultKind::distance:
+        packets.delay_min_us = links.delay_min_us = amount;
+        packets.delay_max_us = links.delay_max_us = amount + amount / 4 + 5'000;
+        world_.network.stream.set_delay(amount, amount + amount / 4 + 5'000);
+        break;
+      case FaultKind::partial_io:
+        links.partial_writes = links.partial_reads = ppm;
+        links.piece_max = 3'000;
+        break;
+      case FaultKind::refused:
+        links.refused = ppm;
+        break;
+      case FaultKind::broken:
+        links.broken = ppm;
+        break;
+      default:
+        break;
+    }
+  }
+  world_.network.datagrams.set_conditions(packets);
+  world_.network.links.set_conditions(links);
+}
+
+// ---- In time ------------------------------------------------------------------------------------------------------------
+
+void NodeFaults::schedule() {
+  const uint64_t begin_us = world_.scheduler.now_us();
+  for (const Fault& fault : plan_.faults) {
+    if (is_from_the_beginning(fault.kind)) continue;
+    world_.scheduler.at(begin_us + fault.at_us, [this, &fault] {
+      if (healed_) return;
+      begin(fault);
+    });
+    if (!lasts(fault.kind)) continue;
+    world_.scheduler.at(begin_us + fault.at_us + fault.for_us, [this, &fault] {
+      if (!healed_) end(fault);
+    });
+  }
+}
+
+// Those that are taken back by end(); machines that are down come up by themselves.
+bool NodeFaults::lasts(FaultKind kind) const {
+  switch (kind) {
+    case FaultKind::offline:
+    case FaultKind::app_suspend:
+    case FaultKind::slow_jobs:
+    case FaultKind::disk_full:
+    case FaultKind::disk_errors:
+    case FaultKind::disk_slow:
+    case FaultKind::disk_lies:
+    case FaultKind::cut:
+    case FaultKind::cut_one_way:
+    case FaultKind::isolate:
+    case FaultKind::partition:
+    case FaultKind::clog:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void NodeFaults::begin(const Fault& fault) {
+  ++happened_;
+  tell(fault);
+  switch (fault.kind) {
+    case FaultKind::offline:
+    case FaultKind::app_suspend:
+      if (on_application_fault) on_application_fault(fault, true);
+      break;
+    case FaultKind::disk_full:
+    case FaultKind::disk_errors:
+    case FaultKind::disk_slow:
+    case FaultKind::disk_lies:
+      change_disk(fault, true);
+      break;
+    case FaultKind::cut:
+    case FaultKind::cut_one_way:
+    case FaultKind::isolate:
+    case FaultKind::partition:
+    case FaultKind::clog:
+      change_paths(fault, true);
+      break;
+    case FaultKind::reset_links:
+      world_.network.links.break_links(fault.machine, fault.other);
+      break;
+    case FaultKind::nat_rebind:
+      world_.network.datagrams.rebind(fault.machine, fault.amount != 0);
+      break;
+    default:
+      begin_machine(fault);
+  }
+}
+
+void NodeFaults::begin_machine(const Fault& fault) {
+  SimMachine& machine = *world_.machines[fault.machine];
+  switch (fault.kind) {
+    case FaultKind::power_cut:
+      downtime_us_[fault.machine] = fault.for_us;
+      if (!machine.running()) break;
+      if (fault.amount == 0) {
+        machine.lose_power();
+      } else {
+        machine.disk().crash_at(machine.disk().operations() + static_cast<uint64_t>(fault.amount));
+      }
+      break;
+    case FaultKind::stop:
+      downtime_us_[fault.machine] = fault.for_us;
+      if (machine.running()) machine.stop();
+      break;
+    case FaultKind::clock_jump:
+      machine.wall_offset_us += fault.amount;
+      clock_jumps_us_ += static_cast<uint64_t>(std::abs(fault.amount));
+      break;
+    case FaultKind::slow_jobs:
+      machine.jobs().set_delay_max_us(static_cast<uint64_t>(fault.amount));
+      break;
+    case FaultKind::network_change:
+      machine.change_network();
+      break;
+    default:
+      break;
+  }
+}
+
+void NodeFaults::end(const Fault& fault) {
+  switch (fault.kind) {
+    case FaultKind::offline:
+    case FaultKind::app_suspend:
+      if (on_application_fault) on_application_fault(fault, false);
+      break;
+    case FaultKind::slow_jobs:
+      world_.machines[fault.machine]->jobs().set_delay_max_us(SimJobs::kDelayMaxUs);
+      break;
+    case FaultKind::disk_full:
+    case FaultKind::disk_errors:
+    case FaultKind::disk_slow:
+    case FaultKind::disk_lies:
+      change_disk(fault, false);
+      break;
+    default:
+      change_paths(fault, false);
+  }
+}
+
+// ---- Paths --------------------------------------------------------------------------------------------------------------
+
+void NodeFaults::cut(size_t from, size_t to, bool cut) {
+  if (from == to) return;
+  int& count = cuts_[{from, to}];
+  count += cut ? 1 : -1;
+  world_.network.cut_one_way(from, to, count > 0);
+}
+
+void NodeFaults::change_paths(const Fault& fault, bool bad) {
+  const size_t count = world_.machines.size();
+  switch (fault.kind) {
+    case FaultKind::cut:
+      cut(fault.machine, fault.other, bad);
+      cut(fault.other, fault.machine, bad);
+      break;
+    case FaultKind::cut_one_way:
+      cut(fault.machine, fault.other, bad);
+      break;
+    case FaultKind::isolate:
+      for (size_t other = 0; other < count; ++other) {
+        cut(fault.machine, other, bad);
+        cut(other, fault.machine, bad);
+      }
+      break;
+    case FaultKind::partition:
+      for (size_t a = 0; a < count; ++a) {
+        for (size_t b = 0; b < count; ++b) {
+          const bool one_side =
+              ((fault.amount >> std::min<size_t>(a, 62)) & 1) == ((fault.amount >> std::min<size_t>(b, 62)) & 1);
+          if (!one_side) cut(a, b, bad);
+        }
+      }
+      break;
+    default:
+      break;
+  }
+}
+
+// ---- Disks --------------------------------------------------------------------------------------------------------------
+
+bool NodeFaults::disk_fails(size_t machine) const {
+  const auto& now = disk_[machine];
+  return now.contains(FaultKind::disk_full) || now.contains(FaultKind::disk_errors);
+}
+
+void NodeFaults::change_disk(const Fault& fault, bool bad) {
+  auto& now = disk_[fault.machine];
+  had_disk_faults_.insert(fault.machine);
+  std::multiset<int64_t>& of_kind = now[fault.kind];
+  if (bad) {
+    of_kind.insert(fault.amount);
+  } else if (const auto found = of_kind.find(fault.amount); found != of_kind.end()) {
+    of_kind.erase(found);
+  }
+  if (of_kind.empty()) now.erase(fault.kind);
+  const auto worst = [&now](FaultKind kind) {
+    const auto found = now.find(kind);
+    return found == now.end() ? int64_t{0} : *found->second.rbegin();
+  };
+  DiskFaults faults;
+  faults.sync_failed_ppm = faults.read_failed_ppm = static_cast<uint32_t>(worst(FaultKind::disk_errors));
+  faults.sync_lost_ppm = static_cast<uint32_t>(worst(FaultKind::disk_lies));
+  if (now.contains(FaultKind::disk_full)) faults.capacity = 0;
+  world_.machines[fault.machine]->disk().set_faults(faults);
+}
+
+// ---- Afterwards -----------------------------------------------------------------------------------------------------------
+
+void NodeFaults::heal() {
+  healed_ = true;
+  cuts_.clear();
+  world_.network.heal_all();
+  for (size_t i = 0; i < world_.machines.size(); ++i) {
+    SimMachine& machine = *world_.machines[i];
+    machine.disk().crash_at(0);
+    machine.disk().set_faults({});
+    machine.jobs().set_delay_max_us(SimJobs::kDelayMaxUs);
+    disk_[i].clear();
+    downtime_us_[i] = 0;
+  }
+}
+
+void NodeFaults::tell(const Fault& fault) {
+  if (chronicle_ == nullptr) return;
+  Chronicle::Note note;
+  note.kind = Chronicle::Kind::fault;
+  note.at_us = world_.scheduler.now_us();
+  note.until_us = note.at_us + fault.for_us;
+  note.machine = fault.machine;
+  if (fault.kind == FaultKind::cut || fault.kind == FaultKind::cut_one_way || fault.kind == FaultKind::clog ||
+      fault.kind == FaultKind::reset_links) {
+    note.other = fault.other;
+  }
+  note.text = std::string(name_of(fault.kind));
+  if (fault.amount != 0) note.text += " " + std::to_string(fault.amount);
+  chronicle_->add(std::move(note));
+}
+
+}  // namespace sereus::sim
