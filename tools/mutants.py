@@ -232,8 +232,8 @@ class Found:
     faults: int = -1  # of the shrunk schedule; -1: not shrunk
     actions: int = -1
 
-    def good(self, can_shrink: bool) -> bool:
-        return self.seed != 0 and (not can_shrink or 0 <= self.faults <= FAULTS_MAX)
+    def good(self, shrunk: bool) -> bool:
+        return self.seed != 0 and (not shrunk or 0 <= self.faults <= FAULTS_MAX)
 
 
 class Simulator:
@@ -335,7 +335,7 @@ def how_it_ended(ended: "Simulator.Ended") -> tuple[str, str]:
     return "crash", words[-1] if words else f"ended with {ended.code}"
 
 
-def hunt(simulator: Simulator, mutant: Mutant, first: int, last: int) -> Found:
+def hunt(simulator: Simulator, mutant: Mutant, first: int, last: int, shrink: bool) -> Found:
     begin = time.monotonic()
     found = Found(mutant.name, mutant.what)
     try:
@@ -345,7 +345,7 @@ def hunt(simulator: Simulator, mutant: Mutant, first: int, last: int) -> Found:
     found.seconds = round(time.monotonic() - begin, 1)
     if failure:
         found.seed, found.oracle, found.violation = failure
-        if simulator.can_shrink:
+        if shrink:
             found.faults, found.actions = simulator.shrink(mutant.name, found.seed)
     return found
 
@@ -368,6 +368,7 @@ def run(arguments: argparse.Namespace, mutants: list[Mutant]) -> int:
         mutants = [mutant for mutant in mutants if mutant.name in arguments.only]
     first, last = (int(part) for part in arguments.seeds.split(".."))
     simulator = Simulator(arguments.program, arguments.simulator)
+    shrink = simulator.can_shrink and not arguments.find_only
     passed = failed = 0
     if not arguments.only:
         begin, end = (int(part) for part in arguments.unchanged.split(".."))
@@ -385,11 +386,11 @@ def run(arguments: argparse.Namespace, mutants: list[Mutant]) -> int:
         passed += 1
     print(f"{'mutant':26} {'seed':>9} {'time':>10} {'faults':>6} {'actions':>7}  oracle", flush=True)
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        hunts = [pool.submit(hunt, simulator, mutant, first, last) for mutant in mutants]
+        hunts = [pool.submit(hunt, simulator, mutant, first, last, shrink) for mutant in mutants]
         for done in concurrent.futures.as_completed(hunts):
             found = done.result()
             save([found], arguments.out)
-            good = found.good(simulator.can_shrink)
+            good = found.good(shrink)
             passed, failed = passed + good, failed + (not good)
             print(line_of(found), flush=True)
     print(f"{passed} passed, {failed} failed")
@@ -448,6 +449,7 @@ def main() -> int:
     runner.add_argument("--only", action="append", metavar="NAME", help="only this mutant; may be repeated")
     runner.add_argument("--seeds", default="1..2000", help="first..last")
     runner.add_argument("--unchanged", default=UNCHANGED_SEEDS, help="seeds that must pass without a mutant")
+    runner.add_argument("--find-only", action="store_true", help="shrink nothing")
     runner.add_argument("--program", type=pathlib.Path, default=PROGRAM)
     runner.add_argument("--simulator", action="append", default=[], metavar="ARG", help="passed on to the simulator")
     for command in (runner, writer):
