@@ -26,15 +26,18 @@ endif()
 
 if(SEREUS_TESTS)
   file(GLOB sim_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/sim/*.cc")
-  set(sim_main "${PROJECT_SOURCE_DIR}/sim/main.cc")
-  list(REMOVE_ITEM sim_sources "${sim_main}")
+  # The command's own files; all others are the library.
+  file(GLOB sim_main CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/sim/main.cc" "${PROJECT_SOURCE_DIR}/sim/command_*.cc")
+  list(REMOVE_ITEM sim_sources ${sim_main})
   if(sim_sources)
     add_library(sereus_sim STATIC ${sim_sources})
-    target_link_libraries(sereus_sim PRIVATE sereus_test_flags PUBLIC sereus_node)
+    # Ledgers and schedules are JSON.
+    find_package(nlohmann_json REQUIRED)
+    target_link_libraries(sereus_sim PRIVATE sereus_test_flags PUBLIC sereus_node nlohmann_json::nlohmann_json)
     target_include_directories(sereus_sim PUBLIC "${PROJECT_SOURCE_DIR}")
     sereus_unit_tests(sim LIBS sereus_sim)
-    if(EXISTS "${sim_main}")
-      add_executable(sereus_sim_main "${sim_main}")
+    if(sim_main)
+      add_executable(sereus_sim_main ${sim_main})
       set_target_properties(sereus_sim_main PROPERTIES OUTPUT_NAME sereus-sim)
       find_package(CLI11 REQUIRED)
       # The command line parser throws; the simulator itself is compiled like the core.

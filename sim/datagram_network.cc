@@ -82,19 +82,20 @@ std::unique_ptr<Datagrams> DatagramNetwork::attach(size_t machine, Events events
 }
 
 Result<Datagrams::Bound> DatagramNetwork::bind(Port& port, size_t machine, const IpEndpoint& local) {
-  if (!net::is_unspecified(local) && Topology::machine_at(local) != machine) {
+  if (!net::is_unspecified(local) && topology_.owner(local) != machine) {
     return fail(Code::io, "no interface has the address " + to_string(local));
   }
   IpEndpoint bound = local;
   while (bound.port == 0) {
     bound.port = static_cast<uint16_t>(kDrawnPortFirst + random_.below(kDrawnPorts));
-    if (socket_at(machine, Topology::address(machine, bound.is_v6, bound.port))) bound.port = 0;
+    if (socket_at(machine, bound)) bound.port = 0;
   }
-  if (socket_at(machine, Topology::address(machine, bound.is_v6, bound.port))) {
-    return fail(Code::busy, to_string(bound) + " is in use");
+  if (socket_at(machine, bound)) return fail(Code::busy, to_string(bound) + " is in use");
+  if (NatBox* box = topology_.box_of(machine); box != nullptr && local.port != 0) {
+    box->listens(topology_.interface_address(machine, bound.is_v6, bound.port));
   }
   const SocketId id = ++last_socket_;
-  sockets_[id] = Socket{&port, machine, bound, false};
+  sockets_[id] = Socket{&port, machine, bound, false, 0};
   return Datagrams::Bound{id, bound};
 }
 
@@ -117,7 +118,7 @@ bool DatagramNetwork::send(SocketId id, const IpEndpoint& to, Ecn ecn, ByteView 
       const auto still = sockets_.find(id);
       if (still == sockets_.end()) return;
       still->second.blocked = false;
-      still->second.port->events.writable(id);
+      tell(id, [id](const Events& events) { events.writable(id); });
     });
     return false;
   }
@@ -148,12 +149,19 @@ DatagramNetwork::Flow& DatagramNetwork::flow(SocketId socket, const IpEndpoint& 
 }
 
 IpEndpoint DatagramNetwork::source_of(SocketId id, const Socket& socket, const IpEndpoint& to) {
+  const IpEndpoint inside = topology_.interface_address(socket.machine, socket.local.is_v6, socket.local.port);
+  if (NatBox* box = topology_.box_of(socket.machine)) {
+    const auto neighbour = topology_.owner(to);
+    if (neighbour && topology_.box_of(*neighbour) == box) return inside;
+    return box->leave(inside, to, scheduler_.now_us());
+  }
   const Flow& through = flow(id, to, true);
-  if (through.outside) return *through.outside;
-  return Topology::address(socket.machine, socket.local.is_v6, socket.local.port);
+  return through.outside ? *through.outside : inside;
 }
 
 void DatagramNetwork::rebind(size_t machine, bool moved) {
+  trace_.add(uint64_t{machine} << 1 | (moved ? 1 : 0));
+  if (NatBox* box = topology_.box_of(machine)) return box->rebind(moved);
   std::map<SocketId, IpEndpoint> drawn;
   const auto n = static_cast<uint8_t>(1 + random_.below(250));
   for (auto& [key, through] : flows_) {
@@ -169,15 +177,27 @@ void DatagramNetwork::rebind(size_t machine, bool moved) {
   }
   std::erase_if(outside_, [&](const auto& item) { return drawn.contains(item.second); });
   for (const auto& [socket, endpoint] : drawn) outside_[endpoint] = socket;
-  trace_.add(uint64_t{machine} << 1 | (moved ? 1 : 0));
 }
 
 std::optional<size_t> DatagramNetwork::owner_of(const IpEndpoint& address) const {
-  if (const auto machine = Topology::machine_at(address)) return machine;
+  if (const auto machine = topology_.owner(address)) return machine;
   const auto socket = outside_.find(address);
   if (socket == outside_.end()) return std::nullopt;
   const auto found = sockets_.find(socket->second);
   return found == sockets_.end() ? std::nullopt : std::optional(found->second.machine);
+}
+
+// Whose path a datagram takes. Of several machines behind a box, whose it will be is known when it is there: until then the
+// first stands for all. None: no route.
+std::optional<size_t> DatagramNetwork::target_of(size_t from, const IpEndpoint& address) const {
+  const NatBox* box = topology_.box_at(address);
+  if (box == nullptr) {
+    const auto machine = owner_of(address);
+    return machine && (from == SIZE_MAX || topology_.routes(from, *machine)) ? machine : std::nullopt;
+  }
+  if (box == topology_.box_of(from) && !box->settings().hairpin) return std::nullopt;
+  const auto inside = box->owner(address);
+  return inside ? topology_.owner(*inside) : std::optional(topology_.inside(*box).front());
 }
 
 // ---- On the way -----------------------------------------------------------------------------------------------------
@@ -231,31 +251,32 @@ void DatagramNetwork::transmit(size_t from, SocketId socket, Datagram datagram) 
   trace_.add(static_cast<uint64_t>(datagram.ecn));
   trace_.add(ByteView(datagram.data));
   if (tap_) tap_(datagram);
-  const auto to = owner_of(datagram.to);
+  const auto to = target_of(from, datagram.to);
   if (!to || datagram.data.empty()) {
     ++stats_.unreachable;
     return;
   }
+  const uint64_t sent_us = scheduler_.now_us();
   const DatagramConditions& on = conditions(from, *to);
   Path& path = paths_[{from, *to}];
   if (datagram.data.size() > on.mtu) {
     ++stats_.too_large;
-    return;
+    return note(from, *to, datagram, sent_us, false);
   }
   if (happens(on.lost)) {
     ++stats_.lost;
-    return;
+    return note(from, *to, datagram, sent_us, false);
   }
   const auto leaves = pass_queue(path, on, datagram);
   if (!leaves) {
     ++stats_.queue_full;
-    return;
+    return note(from, *to, datagram, sent_us, false);
   }
   spoil(on, datagram);
   const uint64_t copies = happens(on.duplicated) ? 2 : 1;
   stats_.duplicated += copies - 1;
   for (uint64_t i = 0; i < copies; ++i) {
-    uint64_t arrives = *leaves + random_.between(on.delay_min_us, on.delay_max_us);
+    uint64_t arrives = *leaves + random_.between(on.delay_min_us, on.delay_max_us) + topology_.extra_us(from, *to);
     if (happens(on.reordered)) {
       ++stats_.reordered;
       arrives += random_.below(on.reorder_us + 1);
@@ -263,54 +284,105 @@ void DatagramNetwork::transmit(size_t from, SocketId socket, Datagram datagram) 
       // Delays vary, and yet who was sent later does not come earlier.
       path.last_us = arrives = std::max(arrives, path.last_us);
     }
-    scheduler_.at(arrives, [this, from, to = *to, socket, datagram] {
-      // Looked at on arrival, so that what was under way when the cable was pulled is lost as well.
-      if (from != SIZE_MAX && topology_.is_cut(from, to)) {
-        ++stats_.cut;
-        return;
-      }
-      deliver(socket, datagram);
+    scheduler_.at(arrives, [this, from, to = *to, socket, sent_us, datagram] {
+      note(from, to, datagram, sent_us, deliver(from, socket, datagram));
     });
   }
 }
 
-void DatagramNetwork::deliver(SocketId from, const Datagram& datagram) {
-  const auto machine = owner_of(datagram.to);
-  if (!machine || !topology_.powered(*machine)) {
-    ++stats_.unreachable;
-    return;
+void DatagramNetwork::note(size_t from, size_t to, const Datagram& datagram, uint64_t sent_us, bool arrived) {
+  if (chronicle_ == nullptr) return;
+  const uint64_t until_us = arrived ? scheduler_.now_us() : 0;
+  chronicle_->add({Chronicle::Kind::message, sent_us, until_us, from, to, datagram.data.size(), {}});
+}
+
+DatagramNetwork::Receiver DatagramNetwork::receiver_of(const Datagram& datagram) {
+  Receiver out;
+  if (const NatBox* box = topology_.box_at(datagram.to)) {
+    const auto inside = box->enter(datagram.to, datagram.from, scheduler_.now_us());
+    out.silent = !inside;
+    if (inside) out.machine = topology_.owner(*inside);
+    if (out.machine) out.socket = socket_at(*out.machine, *inside);
+    return out;
   }
-  std::optional<SocketId> id;
+  out.machine = owner_of(datagram.to);
+  if (!out.machine) return out;
   if (const auto outside = outside_.find(datagram.to); outside != outside_.end()) {
     // Only from those whom the flow is with, as most NATs do.
+    out.silent = true;
     const auto through = flows_.find({outside->second, datagram.from});
-    if (through != flows_.end() && through->second.outside == datagram.to) id = outside->second;
+    if (through != flows_.end() && through->second.outside == datagram.to) out.socket = outside->second;
   } else {
-    id = socket_at(*machine, datagram.to);
+    out.socket = socket_at(*out.machine, datagram.to);
   }
-  const auto socket = id ? sockets_.find(*id) : sockets_.end();
-  if (socket == sockets_.end()) {
+  return out;
+}
+
+// Whether somebody has it. Looked at on arrival, so that what was under way when the cable was pulled is lost as well.
+bool DatagramNetwork::deliver(size_t from, SocketId from_socket, const Datagram& datagram) {
+  const Receiver receiver = receiver_of(datagram);
+  if (!receiver.machine) {
+    ++(receiver.silent ? stats_.filtered : stats_.unreachable);
+    return false;
+  }
+  if (from != SIZE_MAX && topology_.is_cut(from, *receiver.machine)) {
+    ++stats_.cut;
+    return false;
+  }
+  const auto socket = receiver.socket ? sockets_.find(*receiver.socket) : sockets_.end();
+  if (!topology_.answers(*receiver.machine) || socket == sockets_.end()) {
     ++stats_.unreachable;
-    if (!outside_.contains(datagram.to)) tell_unreachable(from, datagram.to);
-    return;
+    if (topology_.answers(*receiver.machine) && !receiver.silent) {
+      tell_unreachable(from_socket, datagram.to, *receiver.machine);
+    }
+    return false;
   }
-  (void)flow(*id, datagram.from, false);
+  if (!topology_.halted(*receiver.machine)) {
+    hand_over(socket->first, datagram);
+    return true;
+  }
+  const size_t takes = datagram.data.size() + kBufferOverhead;
+  if (socket->second.held + takes > kSocketBuffer) {
+    ++stats_.unread;
+    return false;
+  }
+  socket->second.held += takes;
+  topology_.wait(*receiver.machine, [this, id = socket->first, takes, datagram] {
+    const auto still = sockets_.find(id);
+    if (still == sockets_.end()) return;
+    still->second.held -= takes;
+    hand_over(id, datagram);
+  });
+  return true;
+}
+
+void DatagramNetwork::hand_over(SocketId id, const Datagram& datagram) {
+  const Socket& socket = sockets_.at(id);
+  if (topology_.box_of(socket.machine) == nullptr) (void)flow(id, datagram.from, false);
   ++stats_.delivered;
   trace_.add(scheduler_.now_us());
-  trace_.add(uint64_t{*id});
-  const IpEndpoint local = Topology::address(*machine, socket->second.local.is_v6, socket->second.local.port);
-  socket->second.port->events.received(*id, local, datagram.from, datagram.ecn, datagram.data);
+  trace_.add(uint64_t{id});
+  const IpEndpoint local = topology_.interface_address(socket.machine, socket.local.is_v6, socket.local.port);
+  socket.port->events.received(id, local, datagram.from, datagram.ecn, datagram.data);
+}
+
+// Now, or when the process goes on.
+void DatagramNetwork::tell(SocketId id, const std::function<void(const Events&)>& what) {
+  const auto socket = sockets_.find(id);
+  if (socket == sockets_.end()) return;
+  const size_t machine = socket->second.machine;
+  if (topology_.halted(machine)) return topology_.wait(machine, [this, id, what] { tell(id, what); });
+  what(socket->second.port->events);
 }
 
 // ICMP's answer. It gets lost as everything does; the way back is not told apart from the way there.
-void DatagramNetwork::tell_unreachable(SocketId id, const IpEndpoint& remote) {
+void DatagramNetwork::tell_unreachable(SocketId id, const IpEndpoint& remote, size_t from) {
   if (happens(conditions_.lost)) return;
-  scheduler_.after(random_.between(conditions_.delay_min_us, conditions_.delay_max_us), [this, id, remote] {
+  scheduler_.after(random_.between(conditions_.delay_min_us, conditions_.delay_max_us), [this, id, remote, from] {
     const auto socket = sockets_.find(id);
-    if (socket == sockets_.end() || !topology_.powered(socket->second.machine)) return;
-    const auto there = owner_of(remote);
-    if (!there || topology_.is_cut(*there, socket->second.machine)) return;
-    socket->second.port->events.unreachable(id, remote);
+    if (socket == sockets_.end() || !topology_.answers(socket->second.machine)) return;
+    if (topology_.is_cut(from, socket->second.machine)) return;
+    tell(id, [id, remote](const Events& events) { events.unreachable(id, remote); });
   });
 }
 

@@ -2,8 +2,9 @@
 // doubled, overtaken, spoiled or cut short; large ones vanish at a small MTU, and a slow path drops what its queue does not
 // take. Everything is drawn from the network's own randomness.
 //
-// A machine is behind a NAT that forwards the ports it listens on. rebind() gives its flows other addresses, as a router
-// that was restarted does: those who talk to it hear it from elsewhere from then on.
+// What a machine behind a NAT box sends comes from the box, and what it is sent the box lets in or not. A machine without one
+// is behind a router that forwards the ports it listens on: rebind() gives its flows other addresses, as a router that was
+// restarted does, and those who talk to it hear it from elsewhere from then on.
 #pragma once
 
 #include <functional>
@@ -11,6 +12,7 @@
 #include <memory>
 
 #include "core/ports/datagram.h"
+#include "sim/chronicle.h"
 #include "sim/scheduler.h"
 #include "sim/sim_random.h"
 #include "sim/topology.h"
@@ -50,12 +52,17 @@ struct DatagramStats {
   uint64_t queue_full = 0;
   uint64_t cut = 0;
   uint64_t unreachable = 0;  // nobody there: unknown address, no power, no socket
+  uint64_t filtered = 0;     // by a NAT box
+  uint64_t unread = 0;       // the process stood still, and its socket was full
 };
 
 class DatagramNetwork {
  public:
   static constexpr uint64_t kBindingUs = 30'000'000;  // a NAT forgets flows that are silent for as long
   static constexpr size_t kFlowsMax = 4'096;
+  // What waits for a process that stands still: Linux' default buffer, with what it counts beside the bytes.
+  static constexpr size_t kSocketBuffer = 212'992;
+  static constexpr size_t kBufferOverhead = 512;
 
   // What a machine's sockets are told; never from inside a call of Datagrams.
   struct Events {
@@ -84,13 +91,16 @@ class DatagramNetwork {
     on_path_[{from, to}] = conditions;
   }
   // The flows that this machine began come from other ports from now on, and from another address if it moved. What is
-  // sent to the old ones is lost. Flows that others began stay.
+  // sent to the old ones is lost. Flows that others began stay. A NAT box in front of the machine is the one that does it
+  // then, for all that are behind it, and for their links as well.
   void rebind(size_t machine, bool moved);
 
   // Puts a datagram on the wire at `to`'s doorstep as if `from` had sent it; for those who lie about where they are.
   void inject(const IpEndpoint& from, const IpEndpoint& to, ByteView data, Ecn ecn = Ecn::not_ect);
   // Sees every datagram as it is sent, with the address that the world sees.
   void set_tap(std::function<void(const Datagram&)> tap) { tap_ = std::move(tap); }
+  // Null: nothing is recorded.
+  void set_chronicle(Chronicle* chronicle) { chronicle_ = chronicle; }
 
   const DatagramStats& stats() const { return stats_; }
   // Over all datagrams that were sent and delivered, with their times.
@@ -103,6 +113,7 @@ class DatagramNetwork {
     size_t machine = 0;
     IpEndpoint local;
     bool blocked = false;
+    size_t held = 0;  // bytes that wait for the process
   };
   struct Flow {
     bool begun_here = false;
@@ -125,9 +136,19 @@ class DatagramNetwork {
   void transmit(size_t from_machine, SocketId from_socket, Datagram datagram);
   std::optional<uint64_t> pass_queue(Path& path, const DatagramConditions& conditions, Datagram& datagram);
   void spoil(const DatagramConditions& conditions, Datagram& datagram);
-  void deliver(SocketId from_socket, const Datagram& datagram);
-  void tell_unreachable(SocketId socket, const IpEndpoint& remote);
+  struct Receiver {
+    std::optional<size_t> machine;
+    std::optional<SocketId> socket;
+    bool silent = false;  // what is not taken is not answered
+  };
+  Receiver receiver_of(const Datagram& datagram);
+  bool deliver(size_t from_machine, SocketId from_socket, const Datagram& datagram);
+  void hand_over(SocketId socket, const Datagram& datagram);
+  void tell(SocketId socket, const std::function<void(const Events&)>& what);
+  void tell_unreachable(SocketId socket, const IpEndpoint& remote, size_t from_machine);
   std::optional<size_t> owner_of(const IpEndpoint& address) const;
+  std::optional<size_t> target_of(size_t from_machine, const IpEndpoint& address) const;
+  void note(size_t from, size_t to, const Datagram& datagram, uint64_t sent_us, bool arrived);
 
   Scheduler& scheduler_;
   Topology& topology_;
@@ -140,6 +161,7 @@ class DatagramNetwork {
   std::map<std::pair<size_t, size_t>, Path> paths_;
   SocketId last_socket_ = 0;
   std::function<void(const Datagram&)> tap_;
+  Chronicle* chronicle_ = nullptr;
   DatagramStats stats_;
   Trace trace_;
 };

@@ -74,44 +74,67 @@ std::optional<LinkNetwork::Place> LinkNetwork::find(LinkId id) {
 }
 
 void LinkNetwork::tell(LinkId id, uint64_t delay_us, std::function<void(LinkEvents&)> told) {
-  scheduler_.after(delay_us, [this, id, told = std::move(told)] {
-    const auto place = find(id);
-    if (!place) return;
-    const Port& port = *place->mine().port;
-    // The call may close the link or more; the machine's wake-up outlives it.
-    const auto wake = port.wake;
-    told(port.events);
-    wake();
-  });
+  scheduler_.after(delay_us, [this, id, told = std::move(told)] { tell_now(id, told); });
+}
+
+// Now, or when the process goes on.
+void LinkNetwork::tell_now(LinkId id, const std::function<void(LinkEvents&)>& told) {
+  const auto place = find(id);
+  if (!place) return;
+  const size_t machine = place->mine().machine;
+  if (topology_.halted(machine)) return topology_.wait(machine, [this, id, told] { tell_now(id, told); });
+  const Port& port = *place->mine().port;
+  // The call may close the link or more; the machine's wake-up outlives it.
+  const auto wake = port.wake;
+  told(port.events);
+  wake();
 }
 
 // ---- Connecting -----------------------------------------------------------------------------------------------------
 
 Result<Links::Listening> LinkNetwork::listen(Port& port, size_t machine, const IpEndpoint& local) {
-  if (!net::is_unspecified(local) && Topology::machine_at(local) != machine) {
+  if (!net::is_unspecified(local) && topology_.owner(local) != machine) {
     return fail(Code::io, "no interface has the address " + to_string(local));
   }
   IpEndpoint bound = local;
   while (bound.port == 0) {
     bound.port = static_cast<uint16_t>(kDrawnPortFirst + random_.below(kDrawnPorts));
-    if (listener_at(Topology::address(machine, bound.is_v6, bound.port))) bound.port = 0;
+    if (listener_at(machine, bound)) bound.port = 0;
   }
-  if (listener_at(Topology::address(machine, bound.is_v6, bound.port))) {
-    return fail(Code::busy, to_string(bound) + " is in use");
-  }
+  if (listener_at(machine, bound)) return fail(Code::busy, to_string(bound) + " is in use");
   const ListenerId id = ++last_;
   listeners_[id] = Listener{&port, machine, bound};
   return Links::Listening{id, bound};
 }
 
-std::optional<ListenerId> LinkNetwork::listener_at(const IpEndpoint& endpoint) const {
-  const auto machine = Topology::machine_at(endpoint);
+std::optional<ListenerId> LinkNetwork::listener_at(size_t machine, const IpEndpoint& local) const {
   for (const auto& [id, listener] : listeners_) {
-    if (listener.machine == machine && listener.local.port == endpoint.port && listener.local.is_v6 == endpoint.is_v6) {
+    if (listener.machine == machine && listener.local.port == local.port && listener.local.is_v6 == local.is_v6) {
       return id;
     }
   }
   return std::nullopt;
+}
+
+LinkNetwork::Goal LinkNetwork::goal_of(size_t from, const IpEndpoint& remote) const {
+  Goal goal;
+  if (const auto machine = topology_.owner(remote); machine && topology_.routes(from, *machine)) {
+    goal.machine = machine;
+    goal.listener = listener_at(*machine, remote);
+    return goal;
+  }
+  const NatBox* box = topology_.box_at(remote);
+  if (box == nullptr || (box == topology_.box_of(from) && !box->settings().hairpin)) return goal;
+  const std::vector<size_t> inside = topology_.inside(*box);
+  for (const size_t machine : box->forwards() ? inside : std::vector<size_t>{}) {
+    goal.listener = listener_at(machine, remote);
+    if (!goal.listener) continue;
+    goal.machine = machine;
+    return goal;
+  }
+  goal.resets = box->settings().resets_tcp;
+  if (goal.resets) goal.machine = inside.front();
+  return goal;
 }
 
 LinkId LinkNetwork::connect(Port& port, size_t machine, const IpEndpoint& remote) {
@@ -119,7 +142,8 @@ LinkId LinkNetwork::connect(Port& port, size_t machine, const IpEndpoint& remote
   End& end = links_[number].end[0];
   end.port = &port;
   end.machine = machine;
-  end.local = Topology::address(machine, remote.is_v6, static_cast<uint16_t>(kDrawnPortFirst + number % kDrawnPorts));
+  end.local =
+      topology_.interface_address(machine, remote.is_v6, static_cast<uint16_t>(kDrawnPortFirst + number % kDrawnPorts));
   const LinkId id = id_of(number, 0);
   trace_.add(scheduler_.now_us());
   trace_.add(remote);
@@ -132,8 +156,11 @@ void LinkNetwork::try_connect(LinkId id, const IpEndpoint& remote, uint64_t begu
   const auto place = find(id);
   if (!place) return;
   const size_t from = place->mine().machine;
-  const auto to = Topology::machine_at(remote);
-  const bool heard = to && topology_.powered(*to) && !topology_.is_cut(from, *to) && !topology_.is_cut(*to, from);
+  const Goal goal = goal_of(from, remote);
+  const auto& to = goal.machine;
+  // A box answers for a machine that does not.
+  const bool heard = to && topology_.answers(from) && (goal.resets || topology_.answers(*to)) &&
+                     !topology_.is_cut(from, *to) && !topology_.is_cut(*to, from);
   if (!heard) {
     if (scheduler_.now_us() + retry_us > begun_us + kConnectTimeoutUs) {
       return reset(id, Code::unreachable, "nobody answers", 0);
@@ -141,12 +168,27 @@ void LinkNetwork::try_connect(LinkId id, const IpEndpoint& remote, uint64_t begu
     scheduler_.after(retry_us, [=, this] { try_connect(id, remote, begun_us, retry_us * 2); });
     return;
   }
-  const auto listener = listener_at(remote);
-  if (!listener || happens(conditions_.refused)) {
+  if (!goal.listener || happens(conditions_.refused)) {
     ++stats_.refused;
     return reset(id, Code::unreachable, "the connection was refused", delay());
   }
-  accept(*place, *listener, remote);
+  accept(*place, *goal.listener, remote);
+}
+
+// The dialer's address as the listener sees it. What a box remembers of the link begins here.
+IpEndpoint LinkNetwork::pass_boxes(Link& link) {
+  IpEndpoint seen = link.end[0].local;
+  link.used_us = scheduler_.now_us();
+  NatBox* box[2] = {topology_.box_of(link.end[0].machine), topology_.box_of(link.end[1].machine)};
+  const bool direct = topology_.owner(link.end[1].local) == link.end[1].machine && box[0] == box[1];
+  for (const int side : {0, 1}) {
+    if (!direct && box[side] != nullptr) link.passage[side] = {box[side], box[side]->generation()};
+  }
+  if (link.passage[0].box != nullptr) seen = link.passage[0].box->outside(seen.is_v6, seen.port);
+  if (link.passage[1].box != nullptr) {
+    link.end[1].local = topology_.interface_address(link.end[1].machine, seen.is_v6, link.end[1].local.port);
+  }
+  return seen;
 }
 
 void LinkNetwork::accept(const Place& dialer, ListenerId id, const IpEndpoint& remote) {
@@ -159,8 +201,13 @@ void LinkNetwork::accept(const Place& dialer, ListenerId id, const IpEndpoint& r
   end.stage = Stage::open;
   const LinkId there = id_of(dialer.number, 1);
   const IpEndpoint from = dialer.mine().local;
-  tell(there, 0, [=](LinkEvents& events) { events.on_accepted(id, there, remote, from); });
-  scheduler_.after(delay(), [this, here = id_of(dialer.number, 0), from] {
+  const IpEndpoint seen = pass_boxes(*dialer.link);
+  if (chronicle_ != nullptr) {
+    const uint64_t now_us = scheduler_.now_us();
+    chronicle_->add({Chronicle::Kind::connected, now_us, now_us, dialer.mine().machine, end.machine, 0, {}});
+  }
+  tell(there, 0, [=, local = end.local](LinkEvents& events) { events.on_accepted(id, there, local, seen); });
+  scheduler_.after(delay(dialer), [this, here = id_of(dialer.number, 0), from] {
     const auto place = find(here);
     if (!place) return;
     place->mine().stage = Stage::open;
@@ -191,9 +238,10 @@ size_t LinkNetwork::write(LinkId id, ByteView data) {
   trace_.add(scheduler_.now_us());
   trace_.add(id);
   trace_.add(data.first(taken));
+  if (tap_) tap_(data.first(taken));
   for (ByteView rest = data.first(taken); !rest.empty();) {
     const size_t size = std::min<size_t>(rest.size(), 1 + random_.below(conditions_.piece_max));
-    send(place->number, 1 - place->side, Piece{0, to_bytes(rest.first(size)), false});
+    send(place->number, 1 - place->side, Piece{0, to_bytes(rest.first(size)), false, 0});
     rest = rest.subspan(size);
   }
   return taken;
@@ -241,7 +289,7 @@ Links::ReadResult LinkNetwork::read(LinkId id, ByteSpan out) {
 void LinkNetwork::finish(LinkId id) {
   const auto place = find(id);
   if (!place || place->mine().stage != Stage::open || std::exchange(place->outgoing().end_sent, true)) return;
-  send(place->number, 1 - place->side, Piece{0, {}, true});
+  send(place->number, 1 - place->side, Piece{0, {}, true, 0});
 }
 
 void LinkNetwork::close(LinkId id) {
@@ -254,12 +302,13 @@ void LinkNetwork::close(LinkId id) {
   mine.stage = Stage::gone;
   trace_.add(scheduler_.now_us());
   trace_.add(~id);
+  place->outgoing().orphaned = !topology_.powered(mine.machine);
   if (was_open && topology_.powered(mine.machine)) {
     if (unread) {
       // As systems do: the peer shall know that what it sent was not read.
       reset(id ^ 1, Code::io, "the connection was reset", delay());
     } else if (!std::exchange(place->outgoing().end_sent, true)) {
-      send(place->number, 1 - place->side, Piece{0, {}, true});
+      send(place->number, 1 - place->side, Piece{0, {}, true, 0});
     }
   }
   erase_if_over(place->number);
@@ -275,9 +324,11 @@ void LinkNetwork::erase_if_over(uint64_t number) {
 // ---- On the way -----------------------------------------------------------------------------------------------------
 
 void LinkNetwork::send(uint64_t number, int to, Piece piece) {
-  Lane& lane = links_.at(number).lane[to];
-  lane.last_us = std::max(lane.last_us, scheduler_.now_us() + delay());
+  Link& link = links_.at(number);
+  Lane& lane = link.lane[to];
+  lane.last_us = std::max(lane.last_us, scheduler_.now_us() + delay(Place{number, &link, to}));
   piece.at_us = lane.last_us;
+  piece.sent_us = scheduler_.now_us();
   lane.pieces.push_back(std::move(piece));
   if (!lane.moving) schedule(number, to, lane.last_us);
 }
@@ -287,20 +338,46 @@ void LinkNetwork::schedule(uint64_t number, int to, uint64_t at_us) {
   scheduler_.at(at_us, [this, number, to] { move(number, to); });
 }
 
+// Whether a box on the way knows nothing of the link any more.
+bool LinkNetwork::forgotten(const Link& link) const {
+  return std::any_of(std::begin(link.passage), std::end(link.passage), [&](const Passage& passage) {
+    return passage.box != nullptr && (passage.box->generation() != passage.generation ||
+                                      link.used_us + passage.box->settings().tcp_expiry_us < scheduler_.now_us());
+  });
+}
+
 // Whether nothing gets through now. Then it is tried again, later and later.
 bool LinkNetwork::held(uint64_t number, int to) {
   Link& link = links_.at(number);
   Lane& lane = link.lane[to];
   const size_t from = link.end[1 - to].machine;
   const size_t at = link.end[to].machine;
+  const bool unknown = forgotten(link);
   // Without the way back there are no acknowledgements, and TCP comes to a halt.
-  if (!topology_.is_cut(from, at) && !topology_.is_cut(at, from) && topology_.powered(at)) {
+  const bool open = !topology_.is_cut(from, at) && !topology_.is_cut(at, from);
+  if (open && unknown) {
+    ++stats_.forgotten;
+    const NatBox* box = link.passage[link.passage[0].box == nullptr ? 1 : 0].box;
+    if (box->settings().resets_tcp) {
+      lane.pieces.clear();
+      reset(id_of(number, 1 - to), Code::io, "the connection was reset", delay());
+      return true;
+    }
+  }
+  // What a machine that lost power had sent arrives, and what had to be sent again does not.
+  if (lane.orphaned && lane.held_since_us != 0) {
+    lane.pieces.clear();
+    return true;
+  }
+  if (open && !unknown && topology_.answers(at)) {
     lane.retry_us = kRetransmitMinUs;
     lane.held_since_us = 0;
+    link.used_us = scheduler_.now_us();
     return false;
   }
   ++stats_.held;
-  if (lane.held_since_us == 0) lane.held_since_us = scheduler_.now_us();
+  // The timers of a machine that sleeps stand still.
+  if (lane.held_since_us == 0 || topology_.asleep(from)) lane.held_since_us = scheduler_.now_us();
   if (scheduler_.now_us() >= lane.held_since_us + kGiveUpUs) {
     lane.pieces.clear();
     reset(id_of(number, 1 - to), Code::io, "the connection timed out", 0);
@@ -333,6 +410,15 @@ void LinkNetwork::move(uint64_t number, int to) {
     const Piece piece = std::move(lane.pieces.front());
     lane.pieces.pop_front();
     append(lane.arrived, piece.data);
+    if (chronicle_ != nullptr) {
+      chronicle_->add({Chronicle::Kind::message,
+                       piece.sent_us,
+                       scheduler_.now_us(),
+                       link.end[1 - to].machine,
+                       link.end[to].machine,
+                       piece.data.size(),
+                       {}});
+    }
     stats_.bytes += piece.data.size();
     lane.end_arrived = lane.end_arrived || piece.end;
     news = true;
@@ -343,23 +429,31 @@ void LinkNetwork::move(uint64_t number, int to) {
 
 void LinkNetwork::reset(LinkId id, Code code, std::string_view why, uint64_t delay_us) {
   scheduler_.after(delay_us, [this, id, code, text = std::string(why), from_afar = delay_us > 0] {
-    const auto place = find(id);
-    if (!place) return;
-    const size_t here = place->mine().machine;
-    const size_t there = place->theirs().machine;
-    // What comes from the other side does not come through a cut; whoever writes finds out afterwards.
-    if (from_afar && (topology_.is_cut(there, here) || !topology_.powered(here))) return;
-    Port& port = *place->mine().port;
-    if (code != Code::unreachable) ++stats_.broken;
-    place->mine().port = nullptr;
-    place->mine().stage = Stage::gone;
-    erase_if_over(place->number);
-    trace_.add(scheduler_.now_us());
-    trace_.add(id << 8);
-    const auto wake = port.wake;
-    port.events.on_closed(id, fail(code, text));
-    wake();
+    end(id, code, text, from_afar);
   });
+}
+
+void LinkNetwork::end(LinkId id, Code code, const std::string& why, bool from_afar) {
+  const auto place = find(id);
+  if (!place) return;
+  const size_t here = place->mine().machine;
+  const size_t there = place->theirs().machine;
+  // What comes from the other side does not come through a cut; whoever writes finds out afterwards.
+  if (from_afar && (topology_.is_cut(there, here) || !topology_.answers(here))) return;
+  if (topology_.halted(here)) {
+    // The system knows, and the process hears of it when it goes on.
+    return topology_.wait(here, [this, id, code, why] { end(id, code, why, false); });
+  }
+  Port& port = *place->mine().port;
+  if (code != Code::unreachable) ++stats_.broken;
+  place->mine().port = nullptr;
+  place->mine().stage = Stage::gone;
+  erase_if_over(place->number);
+  trace_.add(scheduler_.now_us());
+  trace_.add(id << 8);
+  const auto wake = port.wake;
+  port.events.on_closed(id, fail(code, why));
+  wake();
 }
 
 void LinkNetwork::break_links(size_t a, size_t b) {

@@ -3,7 +3,11 @@
 //
 // A cut holds bytes back until the path heals, and is silent: only the layers above can notice it. break_links() is the
 // other kind, a middlebox that sends resets. A machine that lost power is silent too; once it is up again it answers what
-// still comes for its old links with a reset.
+// still comes for its old links with a reset. For a process that stands still its system goes on: it accepts, acknowledges and
+// holds what the window lets through.
+//
+// NAT boxes let connections out, and in to ports that they forward. A link that a box has forgotten is dead in both directions:
+// what is sent on it is answered with a reset or not at all.
 #pragma once
 
 #include <deque>
@@ -12,6 +16,7 @@
 #include <memory>
 
 #include "core/ports/links.h"
+#include "sim/chronicle.h"
 #include "sim/scheduler.h"
 #include "sim/sim_random.h"
 #include "sim/topology.h"
@@ -40,7 +45,8 @@ struct LinkStats {
   uint64_t bytes = 0;   // delivered
   uint64_t partial_writes = 0;
   uint64_t partial_reads = 0;
-  uint64_t held = 0;  // times that something waited for a cut to heal
+  uint64_t held = 0;       // times that something waited for a cut to heal
+  uint64_t forgotten = 0;  // pieces that a NAT box did not know
 };
 
 class LinkNetwork {
@@ -63,6 +69,11 @@ class LinkNetwork {
   // Resets every link between the two, on both ends.
   void break_links(size_t a, size_t b);
 
+  // Sees all bytes as they are written.
+  void set_tap(std::function<void(ByteView)> tap) { tap_ = std::move(tap); }
+  // Null: nothing is recorded.
+  void set_chronicle(Chronicle* chronicle) { chronicle_ = chronicle; }
+
   size_t links() const { return links_.size(); }
   const LinkStats& stats() const { return stats_; }
   // Over all bytes that were written and read, with their times.
@@ -75,6 +86,7 @@ class LinkNetwork {
     uint64_t at_us = 0;
     Bytes data;
     bool end = false;
+    uint64_t sent_us = 0;
   };
   // What one end receives.
   struct Lane {
@@ -89,6 +101,7 @@ class LinkNetwork {
     bool end_sent = false;
     bool end_arrived = false;
     bool readable_due = true;  // what arrives next is told
+    bool orphaned = false;     // its sender lost power: nobody sends again what did not get through
   };
   struct End {
     Port* port = nullptr;
@@ -97,9 +110,21 @@ class LinkNetwork {
     IpEndpoint local;
     bool writable_due = false;
   };
+  struct Passage {  // through the box in front of an end
+    const NatBox* box = nullptr;
+    uint64_t generation = 0;
+  };
   struct Link {
     End end[2];    // 0 dialed
     Lane lane[2];  // lane[i] brings to end[i]
+    Passage passage[2];
+    uint64_t used_us = 0;  // something went through
+  };
+  // Whom a connection to an address gets to.
+  struct Goal {
+    std::optional<size_t> machine;  // none: nobody answers
+    std::optional<ListenerId> listener;
+    bool resets = false;  // a box in front of it turns it away
   };
   struct Listener {
     Port* port = nullptr;
@@ -119,13 +144,16 @@ class LinkNetwork {
   static LinkId id_of(uint64_t number, int side) { return number * 2 + static_cast<uint64_t>(side); }
   std::optional<Place> find(LinkId id);
   uint64_t delay() { return random_.between(conditions_.delay_min_us, conditions_.delay_max_us); }
+  uint64_t delay(const Place& to) { return delay() + topology_.extra_us(to.theirs().machine, to.mine().machine); }
   bool happens(uint32_t per_million) { return per_million != 0 && random_.below(1'000'000) < per_million; }
 
   Result<Links::Listening> listen(Port& port, size_t machine, const IpEndpoint& local);
-  std::optional<ListenerId> listener_at(const IpEndpoint& endpoint) const;
+  std::optional<ListenerId> listener_at(size_t machine, const IpEndpoint& local) const;
+  Goal goal_of(size_t from, const IpEndpoint& remote) const;
   LinkId connect(Port& port, size_t machine, const IpEndpoint& remote);
   void try_connect(LinkId id, const IpEndpoint& remote, uint64_t begun_us, uint64_t retry_us);
   void accept(const Place& place, ListenerId listener, const IpEndpoint& remote);
+  IpEndpoint pass_boxes(Link& link);
   size_t write(LinkId id, ByteView data);
   Links::ReadResult read(LinkId id, ByteSpan out);
   void finish(LinkId id);
@@ -135,13 +163,16 @@ class LinkNetwork {
   void send(uint64_t number, int to, Piece piece);
   void schedule(uint64_t number, int to, uint64_t at_us);
   void move(uint64_t number, int to);
+  bool forgotten(const Link& link) const;
   bool held(uint64_t number, int to);
   void tell_readable(LinkId id);
   void tell_writable(LinkId id);
   void reset(LinkId id, Code code, std::string_view why, uint64_t delay_us);
+  void end(LinkId id, Code code, const std::string& why, bool from_afar);
   void erase_if_over(uint64_t number);
   // Calls `told` with the end's owner, unless the end is gone by then, and wakes its machine.
   void tell(LinkId id, uint64_t delay_us, std::function<void(LinkEvents&)> told);
+  void tell_now(LinkId id, const std::function<void(LinkEvents&)>& told);
 
   Scheduler& scheduler_;
   Topology& topology_;
@@ -150,6 +181,8 @@ class LinkNetwork {
   std::map<uint64_t, Link> links_;
   std::map<ListenerId, Listener> listeners_;
   uint64_t last_ = 0;
+  std::function<void(ByteView)> tap_;
+  Chronicle* chronicle_ = nullptr;
   LinkStats stats_;
   Trace trace_;
 };

@@ -76,19 +76,25 @@ std::optional<Transport> transport_of(std::string_view name) {
   return std::nullopt;
 }
 
-void Networks::cut(size_t a, size_t b, bool cut) {
-  stream.cut(a, b, cut);
-  topology.cut(a, b, cut);
+void Networks::break_links(size_t a, size_t b) {
+  stream.break_links(a, b);
+  links.break_links(a, b);
 }
 
-void Networks::cut_one_way(size_t from, size_t to, bool cut) {
-  topology.cut_one_way(from, to, cut);
-  stream.cut(from, to, topology.is_cut(from, to) || topology.is_cut(to, from));
+void Networks::set_tap(const std::function<void(ByteView)>& tap) {
+  stream.set_tap(tap);
+  links.set_tap(tap);
+  if (tap) {
+    datagrams.set_tap([tap](const DatagramNetwork::Datagram& datagram) { tap(datagram.data); });
+  } else {
+    datagrams.set_tap({});
+  }
 }
 
-void Networks::heal_all() {
-  stream.heal_all();
-  topology.heal_all();
+void Networks::set_chronicle(Chronicle* chronicle) {
+  stream.set_chronicle(chronicle);
+  datagrams.set_chronicle(chronicle);
+  links.set_chronicle(chronicle);
 }
 
 std::vector<std::string> Networks::listen_addresses(Transport transport, bool v4, bool v6) {
@@ -106,13 +112,13 @@ std::vector<std::string> Networks::listen_addresses(Transport transport, bool v4
 Result<std::unique_ptr<net::Host>> Networks::make_host(const HostPorts& ports, const KeyPair& device) {
   auto sockets = std::make_unique<Sockets>();
   sockets->datagrams = datagrams.attach(ports.machine, events_of(*sockets, ports));
-  SEREUS_ASSIGN(auto quic, net::QuicHost::create(device, *sockets->datagrams, *ports.random, nullptr));
-  SEREUS_ASSIGN(auto tcp, net::TcpHost::create(device, *ports.random, nullptr));
+  SEREUS_ASSIGN(auto quic, net::QuicHost::create(device, *sockets->datagrams, *ports.random, ports.logger));
+  SEREUS_ASSIGN(auto tcp, net::TcpHost::create(device, *ports.random, ports.logger));
   sockets->quic = quic.get();
   sockets->links = links.attach(ports.machine, *tcp, ports.wake);
   tcp->set_links(*sockets->links);
-  quic->set_interface_addresses(Topology::addresses(ports.machine));
-  tcp->set_interface_addresses(Topology::addresses(ports.machine));
+  quic->set_interface_addresses(topology.interface_addresses(ports.machine));
+  tcp->set_interface_addresses(topology.interface_addresses(ports.machine));
   std::vector<std::unique_ptr<net::Host>> members;
   members.push_back(std::move(quic));
   members.push_back(std::move(tcp));

@@ -26,8 +26,24 @@ void NodeFaults::apply_conditions() {
     if (fault.kind == FaultKind::clock_skew) machine.wall_offset_us += fault.amount;
     if (fault.kind == FaultKind::clock_drift) machine.drift_ppm += static_cast<int32_t>(fault.amount);
     if (fault.kind == FaultKind::narrow_queue) machine.queue_room = static_cast<size_t>(fault.amount);
+    if (fault.kind == FaultKind::nat) put_behind_nat(fault);
   }
   put_path_conditions();
+}
+
+// Machines with boxes of the same kind share one in some runs: a household.
+void NodeFaults::put_behind_nat(const Fault& fault) {
+  const size_t kind = static_cast<size_t>(fault.amount) % kNatKinds;
+  if (behind_nat_.contains(fault.machine)) return;
+  std::set<size_t> household = {fault.machine};
+  SimRandom random(plan_.seed * kNatKinds + kind);
+  if (random.chance(50)) {
+    for (const Fault& other : plan_.faults) {
+      if (other.kind == FaultKind::nat && other.amount == fault.amount) household.insert(other.machine);
+    }
+  }
+  behind_nat_.insert(household.begin(), household.end());
+  world_.network.put_behind_nat(household, NatSettings::draw(random, static_cast<NatKind>(kind)));
 }
 
 void NodeFaults::put_path_conditions() {
@@ -149,10 +165,10 @@ void NodeFaults::begin(const Fault& fault) {
       change_paths(fault, true);
       break;
     case FaultKind::reset_links:
-      world_.network.links.break_links(fault.machine, fault.other);
+      world_.network.break_links(fault.machine, fault.other);
       break;
     case FaultKind::nat_rebind:
-      world_.network.datagrams.rebind(fault.machine, fault.amount != 0);
+      world_.network.rebind(fault.machine, fault.amount != 0);
       break;
     default:
       begin_machine(fault);
@@ -171,9 +187,22 @@ void NodeFaults::begin_machine(const Fault& fault) {
         machine.disk().crash_at(machine.disk().operations() + static_cast<uint64_t>(fault.amount));
       }
       break;
+    case FaultKind::kill:
+      downtime_us_[fault.machine] = fault.for_us;
+      if (machine.running()) machine.kill();
+      break;
     case FaultKind::stop:
       downtime_us_[fault.machine] = fault.for_us;
       if (machine.running()) machine.stop();
+      break;
+    case FaultKind::freeze:
+      machine.freeze(fault.for_us);
+      break;
+    case FaultKind::sleep:
+      machine.sleep(fault.for_us);
+      break;
+    case FaultKind::bit_rot:
+      machine.disk().rot(static_cast<uint64_t>(fault.amount));
       break;
     case FaultKind::clock_jump:
       machine.wall_offset_us += fault.amount;
@@ -244,6 +273,9 @@ void NodeFaults::change_paths(const Fault& fault, bool bad) {
         }
       }
       break;
+    case FaultKind::clog:
+      world_.network.topology.clog(fault.machine, fault.other, bad ? static_cast<uint64_t>(fault.amount) : 0);
+      break;
     default:
       break;
   }
@@ -273,7 +305,8 @@ void NodeFaults::change_disk(const Fault& fault, bool bad) {
   DiskFaults faults;
   faults.sync_failed_ppm = faults.read_failed_ppm = static_cast<uint32_t>(worst(FaultKind::disk_errors));
   faults.sync_lost_ppm = static_cast<uint32_t>(worst(FaultKind::disk_lies));
-  if (now.contains(FaultKind::disk_full)) faults.capacity = 0;
+  faults.sync_us = static_cast<uint64_t>(worst(FaultKind::disk_slow));
+  faults.full = now.contains(FaultKind::disk_full);
   world_.machines[fault.machine]->disk().set_faults(faults);
 }
 
@@ -285,6 +318,7 @@ void NodeFaults::heal() {
   world_.network.heal_all();
   for (size_t i = 0; i < world_.machines.size(); ++i) {
     SimMachine& machine = *world_.machines[i];
+    machine.go_on();
     machine.disk().crash_at(0);
     machine.disk().set_faults({});
     machine.jobs().set_delay_max_us(SimJobs::kDelayMaxUs);

@@ -43,6 +43,7 @@ class NodeFaults {
   void cut(size_t from, size_t to, bool cut);
   void change_disk(const Fault& fault, bool bad);
   void put_path_conditions();
+  void put_behind_nat(const Fault& fault);
   void tell(const Fault& fault);
   bool lasts(FaultKind kind) const;
 
@@ -56,6 +57,7 @@ class NodeFaults {
   std::map<std::pair<size_t, size_t>, int> cuts_;  // faults may overlap
   std::vector<std::map<FaultKind, std::multiset<int64_t>>> disk_;
   std::set<size_t> had_disk_faults_;
+  std::set<size_t> behind_nat_;
 };
 
 }  // namespace sereus::sim

@@ -1,5 +1,7 @@
 #include "sim/node_run.h"
 
+#include <string.h>
+
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -26,7 +28,10 @@ NodeRun::NodeRun(const Plan& plan, Chronicle* chronicle, NodeWorkload& workload)
       workload_(workload),
       world_(plan.seed, plan.nodes, plan.transport),
       faults_(plan, world_, chronicle),
-      places_(plan.nodes) {}
+      places_(plan.nodes) {
+  for (auto& m : world_.machines) m->set_chronicle(chronicle);
+  world_.network.set_chronicle(chronicle);
+}
 
 NodeRun::~NodeRun() = default;
 
@@ -76,6 +81,7 @@ int64_t NodeRun::knob(const std::string& name, int64_t fallback) const {
 // ---- Before anything goes wrong -----------------------------------------------------------------------------------------
 
 bool NodeRun::set_up() {
+  watch_for_canaries();
   faults_.apply_conditions();
   faults_.on_application_fault = [this](const Fault& fault, bool begin) {
     if (!up(fault.machine)) return;
@@ -323,6 +329,33 @@ void NodeRun::check() {
   for (size_t i = 0; i < nodes(); ++i) {
     if (machine(i).done_violations() != 0) {
       violated("done", "an operation on machine " + std::to_string(i) + " got no DONE, or two");
+    }
+    if (machine(i).busiest_second() > kStepsPerSecondMax) {
+      violated("busy", "the node on machine " + std::to_string(i) + " was stepped " +
+                           std::to_string(machine(i).busiest_second()) + " times in one second");
+    }
+    machine(i).disk().for_each_file(
+        [&](std::string_view path, ByteView bytes) { look_for_canaries(bytes, Seen::disk, path); });
+  }
+}
+
+// ---- Canaries -----------------------------------------------------------------------------------------------------------
+
+// The streams of the cheap network are not encrypted; real hosts' packets are.
+void NodeRun::watch_for_canaries() {
+  if (plan_.transport != Transport::stream) {
+    world_.network.set_tap([this](ByteView bytes) { look_for_canaries(bytes, Seen::wire, "a wire"); });
+  }
+  for (auto& m : world_.machines) {
+    m->on_log = [this](std::string_view line) { look_for_canaries(as_bytes(line), Seen::log, "a log"); };
+  }
+}
+
+void NodeRun::look_for_canaries(ByteView bytes, Seen seen, std::string_view where) {
+  for (const Canary& canary : canaries_) {
+    if (canary.bytes.size() > bytes.size() || (seen == Seen::disk && !canary.on_disk)) continue;
+    if (memmem(bytes.data(), bytes.size(), canary.bytes.data(), canary.bytes.size()) != nullptr) {
+      violated("canary", canary.name + " is to be read in " + std::string(where));
     }
   }
 }

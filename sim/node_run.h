@@ -100,8 +100,9 @@ class NodeRun {
   void take_done(size_t i);
   void start(size_t i);
   bool close_all();
-  void check_bounds();
-  void look_for_canaries(ByteView bytes, bool is_disk, std::string_view where);
+  enum class Seen : uint8_t { wire, log, disk };
+  void watch_for_canaries();
+  void look_for_canaries(ByteView bytes, Seen seen, std::string_view where);
   void finish();
 
   const Plan& plan_;

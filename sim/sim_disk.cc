@@ -1,7 +1,7 @@
 #include "sim/sim_disk.h"
 
 #include <algorithm>
-#include <set>
+#include <cstring>
 #include <utility>
 
 #include "core/base/assert.h"
@@ -35,9 +35,17 @@ void write(Bytes& content, uint64_t offset, ByteView data) {
   std::memcpy(content.data() + offset, data.data(), data.size());
 }
 
+uint64_t mix(uint64_t hash, uint64_t word) {
+  hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+  return hash ^ (hash >> 29);
+}
+
 uint64_t mix(uint64_t hash, ByteView bytes) {
-  for (const uint8_t byte : bytes) hash = (hash ^ byte) * 0x100000001b3;
-  return (hash ^ bytes.size()) * 0x100000001b3;
+  const size_t whole = bytes.size() / 8 * 8;
+  for (size_t i = 0; i < whole; i += 8) hash = mix(hash, load_le<uint64_t>(bytes.data() + i));
+  uint64_t rest = 0;
+  for (size_t i = whole; i < bytes.size(); ++i) rest = rest << 8 | bytes[i];
+  return mix(mix(hash, rest), bytes.size());
 }
 
 }  // namespace
@@ -60,11 +68,9 @@ class SimDisk::OpenFile : public File {
     return size;
   }
 
-  Status write_at(uint64_t offset, ByteView data) override {
-    return change({offset, to_bytes(data), false}, offset + data.size());
-  }
+  Status write_at(uint64_t offset, ByteView data) override { return change(offset, data, false, offset + data.size()); }
 
-  Status truncate(uint64_t size) override { return change({size, {}, true}, size); }
+  Status truncate(uint64_t size) override { return change(size, {}, true, size); }
 
   Result<uint64_t> size() override {
     const std::lock_guard hold(disk_.mutex_);
@@ -77,6 +83,7 @@ class SimDisk::OpenFile : public File {
     SEREUS_TRY(check());
     bool crash_in_it = false;
     Status begun = disk_.begin_operation(&crash_in_it);
+    disk_.busy_us_ += disk_.faults_.sync_us;
     if (!begun.ok()) {
       disk_.forget_some(*node_);
       return begun;
@@ -91,19 +98,17 @@ class SimDisk::OpenFile : public File {
     return {};
   }
 
-  Status change(Change change, uint64_t end) {
+  Status change(uint64_t offset, ByteView data, bool truncate, uint64_t end) {
     const std::lock_guard hold(disk_.mutex_);
     SEREUS_TRY(check());
     if (!writable_) return fail(Code::invalid, "simulated disk: opened for reading");
     bool crash_in_it = false;
     SEREUS_TRY(disk_.begin_operation(&crash_in_it));
-    const uint64_t size = node_->now.size();
-    const uint64_t grown = end > size ? end - size : 0;
-    if (grown > disk_.faults_.capacity || disk_.used_ > disk_.faults_.capacity - grown) {
+    if (disk_.no_room(*node_, end)) {
       if (crash_in_it) return disk_.finish(true);
       return fail(Code::no_space, "simulated disk: full");
     }
-    disk_.add_change(*node_, std::move(change));
+    disk_.add_change(*node_, offset, data, truncate);
     return disk_.finish(crash_in_it);
   }
 
@@ -184,10 +189,10 @@ void SimDisk::set_faults(const DiskFaults& faults) {
 void SimDisk::lose_power() {
   if (!powered_) return;
   crash_names();
-  std::set<Node*> seen;  // a node may have two names while a rename is not durable; order of drawing is by name
+  ++life_;
   used_ = 0;
-  for (auto& [path, node] : names_) {
-    if (!seen.insert(node.get()).second) continue;
+  for (auto& [path, node] : names_) {  // the order of drawing is by name; a node that had two comes once
+    if (std::exchange(node->life, life_) == life_) continue;
     crash_node(*node);
     used_ += node->now.size();
   }
@@ -195,11 +200,11 @@ void SimDisk::lose_power() {
   powered_ = false;
   crash_at_ = 0;
   fail_at_ = 0;
-  ++life_;
 }
 
 // A first part of each folder's waiting changes stays.
 void SimDisk::crash_names() {
+  if (name_changes_.empty()) return;
   std::map<std::string, size_t> waiting;
   for (const NameChange& change : name_changes_) ++waiting[parent_of(change.path)];
   std::map<std::string, size_t> kept;
@@ -220,44 +225,67 @@ void SimDisk::crash_names() {
 
 // Each sector of each waiting write is kept or dropped; how likely is drawn for the file.
 void SimDisk::crash_node(Node& node) {
-  if (node.folder) return;
+  if (node.folder || (node.changes.empty() && !node.apart)) return;
   const uint64_t style = node.changes.empty() ? 0 : random_.below(4);
   const size_t whole = style == 3 ? static_cast<size_t>(random_.below(node.changes.size() + 1)) : 0;
   for (size_t i = 0; i < node.changes.size(); ++i) {
     const Change& change = node.changes[i];
-    const bool all = style == 1 || (style == 3 && i < whole);
-    if (all) {
-      apply(node.durable, change);
+    if (style == 1 || (style == 3 && i < whole)) {
+      apply(node, node.durable, change);
       continue;
     }
     // Style 3: what comes after the kept part is dropped, but the write at the seam may be torn.
     if (style == 0 || (style == 3 && i > whole)) continue;
-    if (change.truncate) {
-      if (random_.below(2) == 0) apply(node.durable, change);
-      continue;
+    if (!change.truncate) {
+      crash_write(node, change);
+    } else if (random_.below(2) == 0) {
+      apply(node, node.durable, change);
     }
-    const uint64_t end = change.offset + change.data.size();
-    uint64_t draws = 0;
-    int draws_left = 0;
-    for (uint64_t at = change.offset; at < end;) {
-      const uint64_t next = std::min(end, (at / kSector + 1) * kSector);
-      if (draws_left == 0) {
-        draws = random_.next_u64();
-        draws_left = 64;
-      }
-      const size_t from = static_cast<size_t>(at - change.offset);
-      if ((draws & 1) == 0)
-        write(node.durable, at, ByteView(change.data).subspan(from, static_cast<size_t>(next - at)));
-      draws >>= 1;
-      --draws_left;
-      at = next;
-    }
-    // The size may have arrived without the data.
-    if (node.durable.size() < end && random_.below(4) == 0) node.durable.resize(static_cast<size_t>(end));
   }
+  settle(node);
+}
+
+void SimDisk::crash_write(Node& node, const Change& change) {
+  const ByteView data = node.data(change);
+  const uint64_t end = node.end(change);
+  uint64_t draws = 0;
+  int draws_left = 0;
+  for (uint64_t at = change.offset; at < end;) {
+    const uint64_t next = std::min(end, (at / kSector + 1) * kSector);
+    if (draws_left == 0) {
+      draws = random_.next_u64();
+      draws_left = 64;
+    }
+    const auto from = static_cast<size_t>(at - change.offset);
+    if ((draws & 1) == 0) write(node.durable, at, data.subspan(from, static_cast<size_t>(next - at)));
+    draws >>= 1;
+    --draws_left;
+    at = next;
+  }
+  // The size may have arrived without the data.
+  if (node.durable.size() < end && random_.below(4) == 0) node.durable.resize(static_cast<size_t>(end));
+}
+
+// Reads see what is durable, and nothing waits. Only what changed since it was last so can differ.
+void SimDisk::settle(Node& node) {
+  const size_t size = node.durable.size();
+  size_t all_from = node.apart ? 0 : node.now.size();
+  for (const Change& change : node.changes) {
+    if (change.truncate) all_from = std::min(all_from, static_cast<size_t>(change.offset));
+  }
+  node.now.resize(size);
+  const auto copy = [&](size_t from, size_t end) {
+    end = std::min(end, size);
+    if (from < end) std::memcpy(node.now.data() + from, node.durable.data() + from, end - from);
+  };
+  for (const Change& change : node.changes) {
+    if (!change.truncate) copy(static_cast<size_t>(change.offset), static_cast<size_t>(node.end(change)));
+  }
+  copy(all_from, size);
   node.changes.clear();
-  node.change_bytes = 0;
-  node.now = node.durable;
+  node.waiting.clear();
+  node.apart = false;
+  node.sum_known = false;
 }
 
 // ---- Changes ------------------------------------------------------------------------------------------------------
@@ -285,12 +313,12 @@ Status SimDisk::finish(bool crash_in_it) {
 
 bool SimDisk::drawn(uint32_t ppm) { return ppm != 0 && random_.below(kMillion) < ppm; }
 
-void SimDisk::apply(Bytes& content, const Change& change) {
+void SimDisk::apply(const Node& node, Bytes& content, const Change& change) {
   if (change.truncate) {
     content.resize(static_cast<size_t>(change.offset));
-    return;
+  } else {
+    write(content, change.offset, node.data(change));
   }
-  write(content, change.offset, change.data);
 }
 
 void SimDisk::apply(Names& names, const NameChange& change) {
@@ -315,31 +343,46 @@ void SimDisk::apply(Names& names, const NameChange& change) {
   }
 }
 
-void SimDisk::add_change(Node& node, Change change) {
+bool SimDisk::no_room(const Node& node, uint64_t end) const {
+  const uint64_t size = node.now.size();
+  const uint64_t grown = end > size ? end - size : 0;
+  if (grown == 0) return false;
+  return faults_.full || grown > faults_.capacity || used_ > faults_.capacity - grown;
+}
+
+void SimDisk::add_change(Node& node, uint64_t offset, ByteView data, bool truncate) {
+  const Change change{offset, node.waiting.size(), data.size(), truncate};
+  append(node.waiting, data);
+  node.changes.push_back(change);
   used_ -= node.now.size();
-  apply(node.now, change);
+  apply(node, node.now, change);
   used_ += node.now.size();
-  node.change_bytes += change.data.size();
-  node.changes.push_back(std::move(change));
-  if (node.changes.size() > kChangesMax || node.change_bytes > kChangeBytesMax) write_back_some(node);
+  node.sum_known = false;
+  if (node.changes.size() > kChangesMax || node.waiting.size() > kChangeBytesMax) write_back_some(node);
+}
+
+void SimDisk::forget_changes(Node& node) {
+  node.changes.clear();
+  node.waiting.clear();
 }
 
 void SimDisk::write_back_some(Node& node) {
   const size_t half = (node.changes.size() + 1) / 2;
-  for (size_t i = 0; i < half; ++i) {
-    apply(node.durable, node.changes[i]);
-    node.change_bytes -= node.changes[i].data.size();
-  }
+  for (size_t i = 0; i < half; ++i) apply(node, node.durable, node.changes[i]);
   node.changes.erase(node.changes.begin(), node.changes.begin() + static_cast<ptrdiff_t>(half));
+  const size_t gone = node.changes.empty() ? node.waiting.size() : node.changes.front().at;
+  node.waiting.erase(node.waiting.begin(), node.waiting.begin() + static_cast<ptrdiff_t>(gone));
+  for (Change& change : node.changes) change.at -= gone;
 }
 
 // A failed write-back: the system forgets what it had to write, some of it done.
 void SimDisk::forget_some(Node& node) {
+  if (node.changes.empty()) return;
   for (const Change& change : node.changes) {
-    if (random_.below(2) == 0) apply(node.durable, change);
+    if (random_.below(2) == 0) apply(node, node.durable, change);
   }
-  node.changes.clear();
-  node.change_bytes = 0;
+  forget_changes(node);
+  node.apart = true;
 }
 
 Status SimDisk::sync_node(Node& node) {
@@ -348,9 +391,8 @@ Status SimDisk::sync_node(Node& node) {
     forget_some(node);
     return fail(Code::io, "simulated disk: sync failed");
   }
-  for (const Change& change : node.changes) apply(node.durable, change);
-  node.changes.clear();
-  node.change_bytes = 0;
+  for (const Change& change : node.changes) apply(node, node.durable, change);
+  forget_changes(node);
   return {};
 }
 
@@ -475,6 +517,7 @@ Status SimDisk::sync_folder(std::string_view path) {
   bool crash_in_it = false;
   SEREUS_TRY(begin_operation(&crash_in_it));
   SEREUS_TRY(finish(crash_in_it));
+  busy_us_ += faults_.sync_us;
   if (faults_.sync_lies || drawn(faults_.sync_lost_ppm)) return {};
   if (drawn(faults_.sync_failed_ppm)) return fail(Code::io, "simulated disk: sync failed");
   // A rename between folders rests on what came before it in the other one: then all up to it becomes durable.
@@ -540,6 +583,39 @@ void SimDisk::flip_bit(std::string_view path, uint64_t offset, unsigned bit) {
   const auto mask = static_cast<uint8_t>(1u << (bit % 8));
   node->now[static_cast<size_t>(offset)] ^= mask;
   if (offset < node->durable.size()) node->durable[static_cast<size_t>(offset)] ^= mask;
+  if (!node->changes.empty()) node->apart = true;
+  node->sum_known = false;
+}
+
+uint64_t SimDisk::rot(uint64_t bits) {
+  const std::lock_guard hold(mutex_);
+  uint64_t bytes = 0;
+  for (const auto& [path, node] : durable_names_) bytes += node->durable.size();
+  if (bytes == 0) return 0;
+  for (uint64_t i = 0; i < bits; ++i) {
+    uint64_t at = random_.below(bytes);
+    const auto mask = static_cast<uint8_t>(1u << random_.below(8));
+    for (const auto& [path, node] : durable_names_) {
+      if (at >= node->durable.size()) {
+        at -= node->durable.size();
+        continue;
+      }
+      const auto offset = static_cast<size_t>(at);
+      // In memory it lies as it lies on the disk, unless it was written since.
+      const bool same = offset < node->now.size() && node->now[offset] == node->durable[offset];
+      node->durable[offset] ^= mask;
+      if (same) node->now[offset] ^= mask;
+      if (!node->changes.empty()) node->apart = true;
+      node->sum_known = false;
+      break;
+    }
+  }
+  return bits;
+}
+
+uint64_t SimDisk::take_us() {
+  const std::lock_guard hold(mutex_);
+  return std::exchange(busy_us_, 0);
 }
 
 Bytes SimDisk::contents(std::string_view path) const {
@@ -555,8 +631,9 @@ void SimDisk::set_contents(std::string_view path, ByteView bytes) {
   used_ -= node->now.size();
   used_ += bytes.size();
   node->now = node->durable = to_bytes(bytes);
-  node->changes.clear();
-  node->change_bytes = 0;
+  forget_changes(*node);
+  node->apart = false;
+  node->sum_known = false;
   names_[std::string(path)] = node;
   durable_names_[std::string(path)] = node;
 }
@@ -564,7 +641,7 @@ void SimDisk::set_contents(std::string_view path, ByteView bytes) {
 uint64_t SimDisk::unsynced_bytes() const {
   const std::lock_guard hold(mutex_);
   uint64_t bytes = 0;
-  for (const auto& [path, node] : names_) bytes += node->change_bytes;
+  for (const auto& [path, node] : names_) bytes += node->waiting.size();
   return bytes;
 }
 
@@ -572,10 +649,27 @@ uint64_t SimDisk::hash() const {
   const std::lock_guard hold(mutex_);
   uint64_t hash = 0xcbf29ce484222325;
   for (const auto& [path, node] : names_) {
-    hash = mix(hash, as_bytes(path));
-    hash = mix(hash, node->now);
+    if (!std::exchange(node->sum_known, true)) node->sum = node->now.empty() ? 0 : mix(1, node->now);
+    hash = mix(mix(hash, as_bytes(path)), node->sum);
   }
   return hash;
+}
+
+void SimDisk::for_each_file(const std::function<void(std::string_view path, ByteView bytes)>& visit) const {
+  const std::lock_guard hold(mutex_);
+  const auto visit_node = [&](const std::string& path, const Node& node) {
+    visit(path, node.now);
+    if (node.changes.empty() && !node.apart) return;
+    visit(path, node.durable);
+    for (const Change& change : node.changes) {
+      if (!change.truncate) visit(path, node.data(change));
+    }
+  };
+  for (const auto& [path, node] : names_) visit_node(path, *node);
+  for (const auto& [path, node] : durable_names_) {
+    const auto seen = names_.find(path);
+    if (seen == names_.end() || seen->second != node) visit_node(path, *node);
+  }
 }
 
 }  // namespace sereus::sim

@@ -2,16 +2,23 @@
 //
 // What a real disk may do, this one does, drawn from an injected generator:
 //   - A write is not durable before its file's sync(). At a crash each 512-byte sector of each unsynced write is kept
-//     or dropped on its own (so writes are torn and reordered); a file may also have grown by zeros.
+//     or dropped on its own (so writes are torn and reordered, within a file and between files); a file may also have
+//     grown by zeros. A sector itself is never torn. A truncation is kept or dropped whole, whatever came after it.
+//     This is a little more than disks do: of two unsynced writes to one sector the second may stay without the first.
 //   - A name made, renamed or removed is not durable before sync_folder() of its folder. At a crash a drawn first part
 //     of each folder's unsynced changes remains. sync() of a file does not make its name durable.
+//     A rename is whole: the old name, or the new one, never neither and never half of a file.
 //   - Without being asked, the disk may write anything back at any time (it does when much is waiting).
-// Faults: syncs that fail, are lost or lie; full disk; EIO; flipped bits; power cut at a numbered operation.
+// Faults: syncs that fail, are lost or lie; full disk; EIO; flipped bits; slowness; power cut at a numbered operation.
+// Of the faults in sim/fault.h, disk_full is DiskFaults::full, disk_errors read_failed_ppm and sync_failed_ppm, disk_slow
+// sync_us, disk_lies sync_lost_ppm, bit_rot rot(), and power_cut crash() or crash_at().
 //
-// Thread-safe. No clock. The same draws and the same calls give the same disk.
+// Thread-safe. No clock: what takes time is counted, and whoever has the clock takes it. The same draws and the same
+// calls give the same disk.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -33,6 +40,8 @@ struct DiskFaults {
   bool sync_lies = false;        // every sync says ok; only write-back makes anything durable
   uint32_t read_failed_ppm = 0;  // in a million reads, how many say io
   uint64_t capacity = std::numeric_limits<uint64_t>::max();  // bytes in all files; beyond: no_space
+  bool full = false;                                         // no file grows: no_space
+  uint64_t sync_us = 0;                                      // what a sync takes
 };
 
 class SimDisk : public Files {
@@ -60,6 +69,11 @@ class SimDisk : public Files {
   // Operation number `operation` says `code` and changes nothing (a failed sync: as sync_failed_ppm); power stays on.
   void fail_at(uint64_t operation, Code code);
   void set_faults(const DiskFaults& faults);
+  // Turns `bits` drawn bits of what is durable, wherever they lie, and as far as it is in memory too, there as well.
+  // How many it turned: none in files that are empty.
+  uint64_t rot(uint64_t bits);
+  // The time that syncs took since this was asked last.
+  uint64_t take_us();
 
   // ---- Looking inside, for tests ----------------------------------------------------------------------------------
   // Turns one bit, on the platter and in memory. Precondition: the file is there and that long.
@@ -70,8 +84,12 @@ class SimDisk : public Files {
   void set_contents(std::string_view path, ByteView bytes);
   // Bytes written and not yet durable.
   uint64_t unsynced_bytes() const;
-  // Names and contents of all files: equal for equal disks.
+  // Names and contents of all files: equal for equal disks. Costs what changed since it was asked last.
   uint64_t hash() const;
+  // All bytes that somebody who holds the disk could read: of each file what reads see, what is durable where that is
+  // something else, and the writes that wait. A path may come several times; removed files whose removal is not durable
+  // are among them.
+  void for_each_file(const std::function<void(std::string_view path, ByteView bytes)>& visit) const;
 
   // ---- Files ------------------------------------------------------------------------------------------------------
   Result<std::unique_ptr<File>> open(std::string_view path, OpenMode mode) override;
@@ -91,19 +109,28 @@ class SimDisk : public Files {
   class OpenFile;
   class HeldLock;
 
-  // A change of a file's content that is not durable.
+  // A change of a file's content that is not durable. Its bytes are in Node::waiting.
   struct Change {
     uint64_t offset = 0;
-    Bytes data;
+    size_t at = 0;
+    size_t size = 0;
     bool truncate = false;  // to `offset`
   };
+  // Reads see `durable` with `changes` applied, unless `apart`. So a crash has to look at what changed only.
   struct Node {
     bool folder = false;
+    bool apart = false;  // what a failed sync forgot reads back all the same
     uint64_t print = 0;
     Bytes now;      // what reads see
     Bytes durable;  // what a crash leaves, at least
     std::vector<Change> changes;
-    uint64_t change_bytes = 0;
+    Bytes waiting;          // their bytes, one after another
+    uint64_t life = 0;      // of the last power cut that saw it
+    uint64_t sum = 0;       // of `now`
+    bool sum_known = true;  // of the empty file: 0
+
+    ByteView data(const Change& change) const { return ByteView(waiting).subspan(change.at, change.size); }
+    uint64_t end(const Change& change) const { return change.offset + change.size; }
   };
   using NodePtr = std::shared_ptr<Node>;
   // A change of names that is not durable: `path` becomes `node` (null: is gone); a rename also ends `from`.
@@ -122,14 +149,18 @@ class SimDisk : public Files {
   NodePtr find(std::string_view path) const;
   Status check_new_name(std::string_view path) const;
   void change_name(std::string path, NodePtr node, std::string from = {});
-  void add_change(Node& node, Change change);
+  void add_change(Node& node, uint64_t offset, ByteView data, bool truncate);
+  void forget_changes(Node& node);
+  bool no_room(const Node& node, uint64_t end) const;
   void forget_some(Node& node);
   Status sync_node(Node& node);
   void write_back_some(Node& node);
   void lose_power();
   void crash_node(Node& node);
+  void crash_write(Node& node, const Change& change);
+  static void settle(Node& node);
   void crash_names();
-  static void apply(Bytes& content, const Change& change);
+  static void apply(const Node& node, Bytes& content, const Change& change);
   static void apply(Names& names, const NameChange& change);
 
   Random& random_;
@@ -145,6 +176,7 @@ class SimDisk : public Files {
   uint64_t fail_at_ = 0;
   Code fail_code_ = Code::io;
   uint64_t life_ = 1;  // counts power cuts; handles of an earlier life are dead
+  uint64_t busy_us_ = 0;
   bool powered_ = true;
 };
 

@@ -1,5 +1,5 @@
-// A simulated machine: a disk, clocks that are wrong in drawn ways, jobs that take drawn times, and the node's process
-// on it, which starts, stops and loses power.
+// A simulated machine: a disk, clocks that are wrong in drawn ways, jobs that take drawn times, a log, and the node's process
+// on it, which starts, stops, dies, stands still and loses power.
 #pragma once
 
 #include <map>
@@ -8,9 +8,12 @@
 #include <vector>
 
 #include "core/node/node.h"
+#include "sim/chronicle.h"
+#include "sim/local_clock.h"
 #include "sim/networks.h"
 #include "sim/scheduler.h"
 #include "sim/sim_disk.h"
+#include "sim/sim_log.h"
 #include "sim/sim_random.h"
 
 namespace sereus::sim {
@@ -25,14 +28,23 @@ class SimJobs : public Jobs {
   void submit(JobQueue queue, std::function<void()> work, std::function<void()> done) override;
   // The process is gone: nothing that waits will run.
   void forget_all();
+  // The process stands still: what is due waits until it goes on.
+  void halt() { halted_ = true; }
+  void go_on();
   void set_delay_max_us(uint64_t delay_us) { delay_max_us_ = delay_us; }
   // Jobs that are submitted to `queue` from now on begin this much later.
   void hold_back(JobQueue queue, uint64_t delay_us) { held_us_[queue == JobQueue::writer ? 0 : 1] = delay_us; }
+  // Asked after each job for the time that the disk took in it; the job ends that much later, and so does its queue.
+  void set_disk_time(std::function<uint64_t()> take_disk_us) { take_disk_us_ = std::move(take_disk_us); }
 
  private:
+  void begin(uint64_t id, size_t of);
+  void end(uint64_t id);
+
   Scheduler& scheduler_;
   SimRandom random_;
   std::function<void()> wake_;
+  std::function<uint64_t()> take_disk_us_;
   uint64_t delay_max_us_ = kDelayMaxUs;
   uint64_t free_us_[2] = {0, 0};
   uint64_t held_us_[2] = {0, 0};
@@ -43,6 +55,8 @@ class SimJobs : public Jobs {
   };
   std::map<uint64_t, Job> jobs_;
   uint64_t last_job_ = 0;
+  bool halted_ = false;
+  std::vector<std::function<void()>> waiting_;
 };
 
 class SimMachine : private node::EventSink, private node::HostFactory {
@@ -54,8 +68,17 @@ class SimMachine : private node::EventSink, private node::HostFactory {
   Status start();
   void lose_power();  // the disk's crash model decides what is left
   void stop();        // closes in order; runs on until closed() through the scheduler
+  // The process dies and the system lives: what was written stays, and its peers hear from the system that nobody is there.
+  void kill();
+  // The process stands still and the system goes on: clocks run, sockets take what their buffers hold. What the application
+  // submits meanwhile is done afterwards.
+  void freeze(uint64_t for_us);
+  // The machine sleeps: it hears nothing and says nothing, and only its wall clock goes on. Its system says so afterwards.
+  void sleep(uint64_t for_us);
+  void go_on();  // before the time is over
   // Its operating system says that its network is another.
   void change_network();
+  bool halted() const { return networks_.topology.halted(index_); }  // frozen or asleep
   bool running() const { return node_ != nullptr && !stopping_; }
   bool stopped() const { return node_ == nullptr; }
 
@@ -74,9 +97,9 @@ class SimMachine : private node::EventSink, private node::HostFactory {
   size_t index() const { return index_; }
   SimDisk& disk() { return disk_; }
   SimJobs& jobs() { return jobs_; }
-  int64_t wall_offset_us = 0;  // skew of the wall clock
-  int32_t drift_ppm = 0;
-  size_t queue_room = 4096;  // how many events the application's queue takes; drained by the story
+  int64_t wall_offset_us = 0;  // skew and jumps of the wall clock
+  int32_t drift_ppm = 0;       // of both clocks; taken at the next start
+  size_t queue_room = 4096;    // how many events the application's queue takes; drained by the story
   // Of the next start.
   Transport transport = Transport::stream;
   bool listen_v4 = true;
@@ -84,6 +107,15 @@ class SimMachine : private node::EventSink, private node::HostFactory {
   // A sum over everything that happened here, in order: equal for equal runs.
   uint64_t trace() const { return trace_; }
   Times times() const;
+  // How often the node was stepped, and the most of it in one second of virtual time: one that never rests shows.
+  uint64_t steps() const { return steps_; }
+  uint64_t busiest_second() const { return busiest_second_; }
+
+  // The last lines that the machine's processes logged, of all levels, and who hears each of them ("warn net: ...").
+  const std::deque<std::string>& log_lines() const { return log_.lines(); }
+  std::function<void(std::string_view)> on_log;
+  // Null: nothing is recorded.
+  void set_chronicle(Chronicle* chronicle) { chronicle_ = chronicle; }
 
  private:
   size_t room(uint32_t origin) override;
@@ -91,6 +123,11 @@ class SimMachine : private node::EventSink, private node::HostFactory {
   Result<net::SwarmParts> make_host(const SecretBytes<32>& device_seed, const node::HostSettings& settings) override;
   void wake();
   void step();
+  void count_step();
+  void end_process(std::string_view why);
+  void wake_up();
+  void go_on_if_due();
+  void run_or_wait(const std::function<void()>& what);
   void note(uint64_t value) { trace_ = (trace_ ^ value) * 0x100000001b3u; }
 
   size_t index_;
@@ -100,10 +137,21 @@ class SimMachine : private node::EventSink, private node::HostFactory {
   SimRandom disk_random_;
   SimDisk disk_;
   SimJobs jobs_;
+  SimRandom clock_random_;
+  LocalClock clock_;
+  bool booted_ = false;
+  SimLog log_;
+  Chronicle* chronicle_ = nullptr;
   std::unique_ptr<node::Node> node_;
   uint64_t life_ = 0;  // counts processes; wake-ups of an earlier one are void
   uint64_t wake_at_ = UINT64_MAX;
   bool stopping_ = false;
+  uint64_t frozen_until_us_ = 0;
+  uint64_t asleep_until_us_ = 0;
+  uint64_t steps_ = 0;
+  uint64_t second_ = 0;
+  uint64_t steps_of_second_ = 0;
+  uint64_t busiest_second_ = 0;
   bool network_changed_ = false;  // and its hosts have not asked yet
   uint64_t last_op_ = 0;
   std::map<uint64_t, node::Event> done_;

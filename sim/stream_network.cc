@@ -4,14 +4,15 @@
 
 namespace sereus::sim {
 
-void StreamNetwork::cut(size_t a, size_t b, bool cut) {
-  const std::pair<size_t, size_t> link{std::min(a, b), std::max(a, b)};
-  if (cut) {
-    cut_.insert(link);
-  } else {
-    cut_.erase(link);
-  }
+namespace {
+
+constexpr uint16_t kPort = 4001;
+
+std::string multiaddr_of(const IpEndpoint& endpoint) {
+  return "/ip4/" + ip_to_string(endpoint) + "/udp/" + std::to_string(endpoint.port) + "/quic-v1";
 }
+
+}  // namespace
 
 std::unique_ptr<net::Host> StreamNetwork::make_host(size_t machine, const net::PeerId& peer,
                                                     std::function<void()> wake) {
@@ -20,22 +21,37 @@ std::unique_ptr<net::Host> StreamNetwork::make_host(size_t machine, const net::P
   return host;
 }
 
-void StreamNetwork::forget_host(StreamHost& host, bool polite) {
+void StreamNetwork::forget_host(StreamHost& host, std::optional<Code> farewell) {
   hosts_.erase(host.id_);
   std::erase_if(listeners_, [&](const auto& item) { return item.second == &host; });
   for (auto& [id, link] : links_) {
     for (int side : {0, 1}) {
       if (link.end[side] != &host) continue;
-      if (polite) {
+      if (farewell) {
         Message message;
         message.kind = Message::Kind::close;
-        message.code = Code::closed;
+        message.code = *farewell;
         send(id, 1 - side, std::move(message));
       }
       link.end[side] = nullptr;
     }
   }
 }
+
+void StreamNetwork::break_links(size_t a, size_t b) {
+  std::vector<uint64_t> between;
+  for (const auto& [id, link] : links_) {
+    const size_t x = link.machine[0];
+    const size_t y = link.machine[1];
+    if ((x == a && y == b) || (x == b && y == a)) between.push_back(id);
+  }
+  for (const uint64_t id : between) {
+    break_link(id, 0, Code::io);
+    break_link(id, 1, Code::io);
+  }
+}
+
+// ---- Dialing --------------------------------------------------------------------------------------------------------
 
 void StreamNetwork::dial(StreamHost& from, uint64_t dial, const std::string& address, const net::PeerId& peer) {
   // Out and back: the handshake.
@@ -44,14 +60,41 @@ void StreamNetwork::dial(StreamHost& from, uint64_t dial, const std::string& add
   });
 }
 
+StreamHost* StreamNetwork::listener_at(const std::string& address, size_t from) const {
+  if (const auto found = listeners_.find(address); found != listeners_.end()) {
+    return topology_.routes(from, found->second->machine_) ? found->second : nullptr;
+  }
+  // A port that a box forwards; the first of its machines that listens has it.
+  for (const auto& [own, host] : listeners_) {
+    const NatBox* box = topology_.box_of(host->machine_);
+    if (box == nullptr || !box->forwards() || multiaddr_of(box->outside(false, kPort)) != address) continue;
+    return topology_.box_of(from) != box || box->settings().hairpin ? host : nullptr;
+  }
+  return nullptr;
+}
+
+bool StreamNetwork::handshake_passes(const StreamHost& dialer, const StreamHost& listener) const {
+  const size_t a = dialer.machine_;
+  const size_t b = listener.machine_;
+  return !topology_.is_cut(a, b) && !topology_.is_cut(b, a) && topology_.answers(a) && topology_.answers(b) &&
+         !topology_.halted(a) && !topology_.halted(b);
+}
+
+std::string StreamNetwork::address_seen(const StreamHost& dialer, size_t by) const {
+  const NatBox* box = topology_.box_of(dialer.machine_);
+  if (box == nullptr || box == topology_.box_of(by)) {
+    return dialer.addresses_.empty() ? "/ip4/10.0.0.9/udp/9/quic-v1" : dialer.addresses_.front();
+  }
+  return multiaddr_of(box->outside(false, box->forwards() ? kPort : static_cast<uint16_t>(40'000 + dialer.machine_)));
+}
+
 void StreamNetwork::finish_dial(uint64_t from_host, uint64_t dial, const std::string& address, const net::PeerId& peer,
                                 uint64_t begun) {
   const auto from = hosts_.find(from_host);
   if (from == hosts_.end()) return;
   StreamHost& dialer = *from->second;
-  const auto found = listeners_.find(address);
-  const bool reachable = found != listeners_.end() && !is_cut(dialer.machine_, found->second->machine_);
-  if (!reachable) {
+  StreamHost* found = listener_at(address, dialer.machine_);
+  if (found == nullptr || !handshake_passes(dialer, *found)) {
     if (scheduler_.now_us() < begun + kDialTimeoutUs) {
       scheduler_.after(500'000, [=, this] { finish_dial(from_host, dial, address, peer, begun); });
       return;
@@ -59,7 +102,7 @@ void StreamNetwork::finish_dial(uint64_t from_host, uint64_t dial, const std::st
     dialer.push(net::DialFailed{dial, fail(Code::unreachable, "nobody answers at " + address)});
     return;
   }
-  StreamHost& listener = *found->second;
+  StreamHost& listener = *found;
   if (listener.peer_ != peer) {
     dialer.push(net::DialFailed{dial, fail(Code::denied, "another peer answers at " + address)});
     return;
@@ -75,20 +118,28 @@ void StreamNetwork::finish_dial(uint64_t from_host, uint64_t dial, const std::st
   link.connection[0] = dialer.add_connection(id, 0);
   link.connection[1] = listener.add_connection(id, 1);
   dialer.push(net::Connected{link.connection[0], dial, listener.peer_, address, false});
-  const std::string back = dialer.addresses_.empty() ? "/ip4/10.0.0.9/udp/9/quic-v1" : dialer.addresses_.front();
-  listener.push(net::Connected{link.connection[1], 0, dialer.peer_, back, true});
+  listener.push(net::Connected{link.connection[1], 0, dialer.peer_, address_seen(dialer, listener.machine_), true});
+  if (chronicle_ != nullptr) {
+    const uint64_t now_us = scheduler_.now_us();
+    chronicle_->add({Chronicle::Kind::connected, now_us, now_us, dialer.machine_, listener.machine_, 0, {}});
+  }
   watch_link(id);
 }
 
 // Notices silence as an idle timeout would.
 void StreamNetwork::watch_link(uint64_t id) {
-  scheduler_.after(1'000'000, [this, id] {
+  scheduler_.after(kWatchUs, [this, id] {
     const auto found = links_.find(id);
     if (found == links_.end()) return;
     Link& link = found->second;
-    const bool heard = link.end[0] != nullptr && link.end[1] != nullptr && !is_cut(link.machine[0], link.machine[1]);
+    const bool both = link.end[0] != nullptr && link.end[1] != nullptr;
     for (int side : {0, 1}) {
-      if (heard) link.heard_us[side] = scheduler_.now_us();
+      const size_t here = link.machine[side];
+      const size_t there = link.machine[1 - side];
+      if (topology_.asleep(here)) link.heard_us[side] += kWatchUs;  // its timers stand still
+      const bool heard = both && !topology_.is_cut(there, here) && topology_.answers(there) && !topology_.halted(there);
+      if (heard && topology_.answers(here)) link.heard_us[side] = scheduler_.now_us();
+      if (topology_.halted(here)) continue;
       if (link.end[side] != nullptr && scheduler_.now_us() >= link.heard_us[side] + kIdleUs) {
         break_link(id, side, Code::timeout);
       }
@@ -106,7 +157,7 @@ void StreamNetwork::break_link(uint64_t id, int side, Code code) {
   if (found == links_.end() || found->second.end[side] == nullptr) return;
   StreamHost* host = found->second.end[side];
   found->second.end[side] = nullptr;
-  host->lose(found->second.connection[side], code);
+  host->lose(found->second.connection[side], fail(code, "the connection ended"));
 }
 
 void StreamNetwork::send(uint64_t id, int to, Message message) {
@@ -114,8 +165,11 @@ void StreamNetwork::send(uint64_t id, int to, Message message) {
   if (found == links_.end()) return;
   Link& link = found->second;
   bytes_carried_ += message.data.size();
+  if (tap_ && !message.data.empty()) tap_(message.data);
+  message.sent_us = scheduler_.now_us();
   Lane& lane = link.lane[to];
-  lane.last_us = std::max(lane.last_us, scheduler_.now_us() + delay());
+  const uint64_t delay_us = delay() + topology_.extra_us(link.machine[1 - to], link.machine[to]);
+  lane.last_us = std::max(lane.last_us, scheduler_.now_us() + delay_us);
   lane.queue.emplace_back(lane.last_us, std::move(message));
   if (lane.scheduled) return;
   lane.scheduled = true;
@@ -128,7 +182,7 @@ void StreamNetwork::deliver(uint64_t id, int to) {
   Link& link = found->second;
   Lane& lane = link.lane[to];
   lane.scheduled = false;
-  if (is_cut(link.machine[0], link.machine[1])) {
+  if (topology_.is_cut(link.machine[1 - to], link.machine[to]) || !topology_.answers(link.machine[to])) {
     // What QUIC would send again until the link heals or the connection is given up.
     if (!lane.queue.empty()) {
       lane.scheduled = true;
@@ -136,15 +190,14 @@ void StreamNetwork::deliver(uint64_t id, int to) {
     }
     return;
   }
+  if (topology_.halted(link.machine[to])) {
+    lane.scheduled = true;
+    return topology_.wait(link.machine[to], [this, id, to] { deliver(id, to); });
+  }
   while (!lane.queue.empty() && lane.queue.front().first <= scheduler_.now_us()) {
     Message message = std::move(lane.queue.front().second);
     lane.queue.pop_front();
-    if (link.end[to] == nullptr) continue;
-    if (message.kind == Message::Kind::close) {
-      break_link(id, to, message.code);
-    } else {
-      link.end[to]->receive(link.connection[to], std::move(message));
-    }
+    if (link.end[to] != nullptr) hand_over(link, to, std::move(message));
   }
   if (!lane.queue.empty()) {
     lane.scheduled = true;
@@ -152,23 +205,37 @@ void StreamNetwork::deliver(uint64_t id, int to) {
   }
 }
 
+void StreamNetwork::hand_over(Link& link, int to, Message message) {
+  if (chronicle_ != nullptr) {
+    chronicle_->add({Chronicle::Kind::message, message.sent_us, scheduler_.now_us(), link.machine[1 - to],
+                     link.machine[to], message.data.size(), message.protocol});
+  }
+  if (message.kind == Message::Kind::close) {
+    break_link(link.id, to, message.code);
+  } else {
+    link.end[to]->receive(link.connection[to], std::move(message));
+  }
+}
+
 // ---- Hosts ----------------------------------------------------------------------------------------------------------
 
 StreamHost::~StreamHost() {
-  if (!closed_) network_.forget_host(*this, false);
+  // The system tells for a process that died; nobody does when the power is gone.
+  const bool told = network_.topology_.answers(machine_);
+  if (!closed_) network_.forget_host(*this, told ? std::optional(Code::io) : std::nullopt);
 }
 
 void StreamHost::close(const Times&) {
   if (closed_) return;
   closed_ = true;
-  network_.forget_host(*this, true);
+  network_.forget_host(*this, Code::closed);
   connections_.clear();
   streams_.clear();
   events_.clear();
 }
 
 Status StreamHost::listen(std::string_view) {
-  const std::string address = "/ip4/10.0.0." + std::to_string(machine_ + 1) + "/udp/4001/quic-v1";
+  const std::string address = multiaddr_of(network_.topology_.interface_address(machine_, false, kPort));
   addresses_.push_back(address);
   network_.listeners_[address] = this;
   return {};
@@ -206,24 +273,23 @@ void StreamHost::disconnect(net::ConnectionId id, Code reason) {
   if (found == connections_.end()) return;
   const uint64_t link = found->second.link;
   const int side = found->second.side;
-  for (const auto& [wire, stream] : found->second.streams) streams_.erase(stream);
-  connections_.erase(found);
   StreamNetwork::Message message;
   message.kind = StreamNetwork::Message::Kind::close;
   message.code = reason;
   network_.send(link, 1 - side, std::move(message));
   if (const auto held = network_.links_.find(link); held != network_.links_.end()) held->second.end[side] = nullptr;
-  push(net::Disconnected{id, fail(reason, "disconnected here")});
+  lose(id, fail(reason, "disconnected here"));
 }
 
-void StreamHost::lose(net::ConnectionId id, Code code) {
+void StreamHost::lose(net::ConnectionId id, const Error& reason) {
   const auto found = connections_.find(id);
   if (found == connections_.end()) return;
+  const Error of_streams = reason.code == Code::ok ? fail(Code::closed, reason.detail) : reason;
   for (const auto& [wire, stream] : found->second.streams) {
-    if (streams_.erase(stream) > 0) push(net::StreamClosed{stream, fail(code, "the connection ended")});
+    if (streams_.erase(stream) > 0) push(net::StreamClosed{stream, of_streams});
   }
   connections_.erase(found);
-  push(net::Disconnected{id, fail(code, "the connection ended")});
+  push(net::Disconnected{id, reason});
 }
 
 Result<net::StreamId> StreamHost::open_stream(net::ConnectionId id, std::string_view protocol) {

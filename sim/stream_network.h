@@ -1,18 +1,24 @@
 // A network at the level of connections and streams: what QUIC gives, without its packets, so that thousands of runs
 // are cheap. Delays are drawn, order within a connection holds, a cut link delays until it heals or the connection
-// times out, and a machine that lost power falls silent.
+// times out, and a machine that lost power or sleeps falls silent. A process that was killed is missed at once.
+//
+// A machine behind a NAT box dials out, and can be dialled by its neighbours; from elsewhere only if the box forwards its port.
+// Mappings have no life of their own here: connections at this level outlive a change of address, as QUIC's do.
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
-#include <set>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/net/host.h"
+#include "sim/chronicle.h"
 #include "sim/scheduler.h"
 #include "sim/sim_random.h"
+#include "sim/topology.h"
 
 namespace sereus::sim {
 
@@ -23,13 +29,13 @@ class StreamNetwork {
   static constexpr uint64_t kIdleUs = 10'000'000;  // as the QUIC host's idle timeout
   static constexpr size_t kWindow = 256 * 1024;    // bytes under way per stream and direction
   static constexpr uint64_t kDialTimeoutUs = 5'000'000;
+  static constexpr uint64_t kWatchUs = 1'000'000;  // between two looks at whether a peer is still there
 
-  StreamNetwork(Scheduler& scheduler, SimRandom random) : scheduler_(scheduler), random_(std::move(random)) {}
+  StreamNetwork(Scheduler& scheduler, Topology& topology, SimRandom random)
+      : scheduler_(scheduler), topology_(topology), random_(std::move(random)) {}
+  StreamNetwork(const StreamNetwork&) = delete;
+  StreamNetwork& operator=(const StreamNetwork&) = delete;
 
-  // Link between two machines: cut or not; symmetric.
-  void cut(size_t a, size_t b, bool cut);
-  void heal_all() { cut_.clear(); }
-  bool is_cut(size_t a, size_t b) const { return cut_.contains({std::min(a, b), std::max(a, b)}); }
   void set_delay(uint64_t min_us, uint64_t max_us) {
     delay_min_us_ = min_us;
     delay_max_us_ = max_us;
@@ -38,6 +44,12 @@ class StreamNetwork {
   // `wake` is called when the host has something for its node.
   std::unique_ptr<net::Host> make_host(size_t machine, const net::PeerId& peer, std::function<void()> wake);
   uint64_t bytes_carried() const { return bytes_carried_; }
+  // Sees all bytes of streams as they are written.
+  void set_tap(std::function<void(ByteView)> tap) { tap_ = std::move(tap); }
+  // Null: nothing is recorded.
+  void set_chronicle(Chronicle* chronicle) { chronicle_ = chronicle; }
+  // Ends every connection between the two, on both ends.
+  void break_links(size_t a, size_t b);
 
  private:
   friend class StreamHost;
@@ -49,6 +61,7 @@ class StreamNetwork {
     Bytes data;
     size_t credit = 0;
     Code code = Code::ok;
+    uint64_t sent_us = 0;
   };
   // One direction of a link: delivers in order.
   struct Lane {
@@ -68,17 +81,22 @@ class StreamNetwork {
 
   uint64_t delay() { return random_.between(delay_min_us_, delay_max_us_); }
   void dial(StreamHost& from, uint64_t dial, const std::string& address, const net::PeerId& peer);
+  StreamHost* listener_at(const std::string& address, size_t from_machine) const;
+  bool handshake_passes(const StreamHost& dialer, const StreamHost& listener) const;
+  std::string address_seen(const StreamHost& dialer, size_t by_machine) const;
   void finish_dial(uint64_t from_host, uint64_t dial, const std::string& address, const net::PeerId& peer,
                    uint64_t begun);
   void send(uint64_t link, int to, Message message);
   void deliver(uint64_t link, int to);
+  void hand_over(Link& link, int to, Message message);
   void watch_link(uint64_t link);
   void break_link(uint64_t link, int end, Code code);
-  void forget_host(StreamHost& host, bool polite);
+  // `farewell`: what the peers are told; none: nothing.
+  void forget_host(StreamHost& host, std::optional<Code> farewell);
 
   Scheduler& scheduler_;
+  Topology& topology_;
   SimRandom random_;
-  std::set<std::pair<size_t, size_t>> cut_;
   uint64_t delay_min_us_ = 200;
   uint64_t delay_max_us_ = 5'000;
   std::map<std::string, StreamHost*> listeners_;
@@ -86,6 +104,8 @@ class StreamNetwork {
   std::map<uint64_t, Link> links_;
   uint64_t last_id_ = 0;
   uint64_t bytes_carried_ = 0;
+  std::function<void(ByteView)> tap_;
+  Chronicle* chronicle_ = nullptr;
 };
 
 class StreamHost final : public net::Host {
@@ -133,7 +153,7 @@ class StreamHost final : public net::Host {
   void push(net::HostEvent event);
   net::ConnectionId add_connection(uint64_t link, int side);
   void receive(net::ConnectionId connection, StreamNetwork::Message message);
-  void lose(net::ConnectionId connection, Code code);
+  void lose(net::ConnectionId connection, const Error& reason);
   void tell_readable(net::StreamId id, Stream& stream);
   void forget_if_over(net::StreamId id);
   Stream* stream_of(net::StreamId id);

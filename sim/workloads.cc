@@ -2,14 +2,17 @@
 
 #include "core/storage/vfs.h"
 #include "sim/workload.h"
+#include "sim/workload_files.h"
 #include "sim/workload_members.h"
+#include "sim/workload_power.h"
 #include "sim/workload_store.h"
 #include "sim/workload_streams.h"
 
 namespace sereus::sim {
 
 std::span<const Workload> workloads() {
-  static const std::array kAll = {kStoreWorkload, kMembersWorkload, kStreamsWorkload, kCrowdWorkload};
+  static const std::array kAll = {kStoreWorkload, kMembersWorkload, kStreamsWorkload,
+                                  kCrowdWorkload, kPowerWorkload,   kFilesWorkload};
   return kAll;
 }
 

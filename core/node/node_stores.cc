@@ -70,6 +70,8 @@ Status NodeImpl::open_local_store(const LocalStore& local) {
 
 // Makes or opens a store while the node runs.
 void NodeImpl::materialise(const LocalStore& local, std::function<void(const Status&)> then) {
+  // The answer of an earlier step can come after closing began, when the database is no longer the node's.
+  if (!db_) return then(fail(Code::cancelled, "the node is closing"));
   if (slots_.size() + materialising_.size() >= kStoresMax) {
     return then(fail(Code::again, "this node holds as many stores as it can; drop some"));
   }

@@ -101,6 +101,7 @@ void StoreSlot::start_work() {
 
 void StoreSlot::look_after_job(StoreWriter& writer, CommitOutcome& outcome) {
   outcome.maintenance_due = writer.store->maintenance_due();
+  if (!outcome.report->ok()) outcome.afterwards = writer.store->report();
   if (!writer.authority) return;
   writer.authority->refresh();
   outcome.authority_heads = writer.store->authority_heads();
@@ -138,18 +139,21 @@ void StoreSlot::finish_commit(std::vector<PendingWrite> batch, CommitOutcome& ou
     SEREUS_ASSERT(report->written.size() == batch.size());
     // Only the entry that was written with it has introduced the author.
     if (!introduced_) introduced_ = report->written.front().ok();
-    take_report(*report, outcome);
+    take_outcome(outcome);
     for (size_t i = 0; i < batch.size(); ++i) batch[i].then(report->written[i]);
   } else {
+    take_outcome(outcome);
     for (PendingWrite& write : batch) write.then(report.error());
   }
   start_work();
 }
 
-void StoreSlot::take_report(const store::CommitReport& report, CommitOutcome& outcome) {
+void StoreSlot::take_outcome(CommitOutcome& outcome) {
+  if (!outcome.report->ok() && !outcome.afterwards) return;
+  const store::CommitReport& report = outcome.report->ok() ? **outcome.report : *outcome.afterwards;
   for (const store::AuthorTip& tip : report.tips) opened_->tips[tip.author] = tip;
   opened_->digest = report.digest;
-  opened_->stats.sequence = report.sequence;
+  opened_->stats.sequence = std::max(opened_->stats.sequence, report.sequence);
   maintenance_due_ = outcome.maintenance_due;
   if (outcome.root_state) {
     opened_->root_state = outcome.root_state;
@@ -172,7 +176,7 @@ void StoreSlot::start_release() {
       [this, outcome] {
         working_ = false;
         next_held_wall_us_ = outcome->next_held_wall_us;
-        if (outcome->report->ok()) take_report(**outcome->report, *outcome);
+        take_outcome(*outcome);
         start_work();
       });
 }
@@ -242,7 +246,7 @@ void StoreSlot::start_ingest() {
 void StoreSlot::finish_ingest(const std::vector<IngestBatch>& batches, CommitOutcome& outcome) {
   working_ = false;
   const Result<store::CommitReport>& report = *outcome.report;
-  if (report.ok()) take_report(*report, outcome);
+  take_outcome(outcome);
   size_t taken = 0;
   for (const IngestBatch& batch : batches) {
     Status status;
@@ -342,6 +346,9 @@ void StoreSlot::finish_watch_read(OpRef ref, const Result<std::vector<store::Cha
     watches_.erase(found);
     return context_.complete(ref, failed);
   }
+  // The worker may see a commit before the node hears of it; a watch that goes on from there must not be taken for one of
+  // another history.
+  opened_->stats.sequence = std::max(opened_->stats.sequence, scanned);
   // Other events may have taken room meanwhile: what does not fit is read again later.
   size_t room = context_.ports.events->room(ref.origin);
   for (const store::Change& change : *changes) {

@@ -143,6 +143,7 @@ class StoreSlot {
   };
   struct CommitOutcome {
     std::optional<Result<store::CommitReport>> report;
+    std::optional<store::CommitReport> afterwards;  // where that failed: what the store holds now
     std::vector<Status> refused;
     std::vector<Hash> authority_heads;
     std::shared_ptr<const RootState> root_state;
@@ -156,7 +157,7 @@ class StoreSlot {
   void start_maintenance();
   void finish_commit(std::vector<PendingWrite> batch, CommitOutcome& outcome);
   void finish_ingest(const std::vector<IngestBatch>& batches, CommitOutcome& outcome);
-  void take_report(const store::CommitReport& report, CommitOutcome& outcome);
+  void take_outcome(CommitOutcome& outcome);
   void finish_close();
   void read_watch(Watch& watch);
   void finish_watch_read(OpRef ref, const Result<std::vector<store::Change>>& changes, uint64_t scanned,

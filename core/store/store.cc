@@ -1,6 +1,7 @@
 #include "core/store/store.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/storage/crc32c.h"
 #include "core/store/replay.h"
@@ -230,6 +231,7 @@ Status StoreImpl::ready() {
   if (!index_behind_) return {};
   SEREUS_TRY(note_damage(load_state()));
   uint64_t entries = 0;
+  replayed_ = true;
   SEREUS_TRY(note_damage(replay(&entries)));
   index_behind_ = false;
   return {};
@@ -263,10 +265,19 @@ Status StoreImpl::note_damage(Status status) {
   return status;
 }
 
-void StoreImpl::fill_report(CommitReport& report, std::vector<AuthorTip> tips) const {
+void StoreImpl::fill_report(CommitReport& report, std::vector<AuthorTip> tips) {
+  if (std::exchange(replayed_, false)) tips = this->tips();
   report.tips.insert(report.tips.end(), tips.begin(), tips.end());
   report.digest = meta_.digest;
   report.sequence = sequence_at(meta_.log_end);
+}
+
+CommitReport StoreImpl::report() const {
+  CommitReport report;
+  report.tips = tips();
+  report.digest = meta_.digest;
+  report.sequence = sequence_at(meta_.log_end);
+  return report;
 }
 
 Result<CommitReport> StoreImpl::release_held(const Times& now, int64_t* next_wall_us) {

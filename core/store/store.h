@@ -62,6 +62,9 @@ class Store : public KvStore, public SyncStore {
   virtual Status maintain() = 0;
   // True when maintain() has something to do.
   virtual bool maintenance_due() const = 0;
+  // All tips, the digest and the sequence as they are. For who keeps them from reports: a call that failed may have moved the
+  // store before it did.
+  virtual CommitReport report() const = 0;
   // Reads the whole log: every hash, chain and signature, and compares the index. Code::corrupt says where.
   virtual Status verify() = 0;
   // Checkpoints the index and releases files; the object is then only good for destruction.

@@ -43,6 +43,7 @@ class StoreImpl : public Store {
   Result<std::vector<ForkProof>> fork_proofs() override;
   Status maintain() override;
   bool maintenance_due() const override;
+  CommitReport report() const override;
   Status verify() override;
   Status close() override;
 
@@ -63,7 +64,7 @@ class StoreImpl : public Store {
   Status finish_batch();
   // Undoes a batch and what it appended.
   void abandon_batch();
-  void fill_report(CommitReport& report, std::vector<AuthorTip> tips) const;
+  void fill_report(CommitReport& report, std::vector<AuthorTip> tips);
   Status note_damage(Status status);
   void log_line(LogLevel level, const std::string& message) const;
 
@@ -123,6 +124,7 @@ class StoreImpl : public Store {
   HlcClock clock_;
   std::unique_ptr<Batch> batch_;
   bool index_behind_ = false;  // the log is ahead of the index, and of authors_, meta_ and clock_
+  bool replayed_ = false;      // since the last report: authors moved that are not those of the call
   bool closed_ = false;
   uint32_t maintained_pages_ = 0;  // what the index had written when maintain() last moved its WAL
   bool storage_failed_ = false;    // during an ingest

@@ -266,6 +266,60 @@ TEST(DatagramNetwork, ReboundFlowsComeFromElsewhereAndAnswersFindThem) {
   }
 }
 
+TEST(DatagramNetwork, WhatComesForAProcessThatStandsStillWaitsAsLongAsTheSocketsBufferTakesIt) {
+  Net net;
+  net.topology.halt(1);
+  for (int i = 0; i < 500; ++i) net.send(0, Net::at(1), 1'000);
+  net.run();
+  EXPECT_TRUE(net.received[1].empty());
+  const size_t fits = DatagramNetwork::kSocketBuffer / (1'000 + DatagramNetwork::kBufferOverhead);
+  EXPECT_EQ(net.network.stats().unread, 500 - fits);
+  net.topology.go_on(1);
+  ASSERT_EQ(net.received[1].size(), fits);
+  for (size_t i = 0; i < fits; ++i) EXPECT_EQ(net.received[1][i].data[0], static_cast<uint8_t>(i));
+  // A socket that was closed meanwhile gets nothing.
+  net.topology.halt(1);
+  net.send(0, Net::at(1));
+  net.run();
+  net.ports[1].reset();
+  net.topology.go_on(1);
+  EXPECT_EQ(net.received[1].size(), fits);
+}
+
+TEST(DatagramNetwork, AMachineThatSleepsIsSilentAndACloggedPathSlow) {
+  Net net;
+  net.topology.set_asleep(1, true);
+  net.send(0, Topology::v4(1, 9));
+  net.send(0, Net::at(1));
+  net.run();
+  EXPECT_TRUE(net.unreachable[0].empty() && net.received[1].empty());
+  net.topology.set_asleep(1, false);
+  net.topology.clog(0, 1, 500'000);
+  net.send(0, Net::at(1));
+  net.send(1, Net::at(0));
+  net.send(0, Net::at(2));
+  net.run(490'000);
+  EXPECT_EQ(net.received[0].size() + net.received[1].size() + net.received[2].size(), 1u);
+  net.run(20'000);
+  EXPECT_EQ(net.received[0].size() + net.received[1].size() + net.received[2].size(), 3u);
+}
+
+TEST(DatagramNetwork, TheChronicleKnowsWhatWasLost) {
+  Net net;
+  Chronicle chronicle;
+  net.network.set_chronicle(&chronicle);
+  net.topology.cut_one_way(0, 1, true);
+  net.send(0, Net::at(1));
+  net.send(1, Net::at(0));
+  net.run();
+  ASSERT_EQ(chronicle.notes().size(), 2u);
+  for (const Chronicle::Note& note : chronicle.notes()) {
+    EXPECT_EQ(note.kind, Chronicle::Kind::message);
+    EXPECT_EQ(note.bytes, 100u);
+    EXPECT_EQ(note.until_us == 0, note.machine == 0);
+  }
+}
+
 uint64_t drawn_run(uint64_t seed) {
   Net net(seed);
   SimRandom draws(seed);

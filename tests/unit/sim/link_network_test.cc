@@ -242,6 +242,87 @@ TEST(LinkNetwork, WhoLosesPowerIsSilentAndAnswersWithAResetAfterwards) {
   EXPECT_EQ(net.network.links(), 0u);
 }
 
+TEST(LinkNetwork, ForAProcessThatStandsStillItsSystemGoesOn) {
+  Net net;
+  net.topology.halt(1);
+  net.here = *net.links[0]->connect(Topology::v4(1, 4001));
+  net.run();
+  EXPECT_EQ(net.owners[0].connected.size(), 1u) << "the system accepts";
+  EXPECT_TRUE(net.owners[1].accepted.empty());
+  EXPECT_EQ(net.links[0]->write(net.here, Bytes(1'000'000, 1)), 256u * 1024);
+  net.run(10 * kSecondUs);
+  EXPECT_EQ(net.owners[1].readable, 0);
+  EXPECT_EQ(net.links[0]->write(net.here, as_bytes("more")), 0u);
+  net.topology.go_on(1);
+  ASSERT_EQ(net.owners[1].accepted.size(), 1u);
+  EXPECT_EQ(net.owners[1].readable, 1);
+  EXPECT_EQ(net.read(1, net.owners[1].accepted[0], 1'000'000).size(), 256u * 1024);
+  // It hears of the end when it goes on as well.
+  net.topology.halt(1);
+  net.network.break_links(0, 1);
+  net.run();
+  EXPECT_EQ(net.owners[0].closed.size(), 1u);
+  EXPECT_TRUE(net.owners[1].closed.empty());
+  net.topology.go_on(1);
+  EXPECT_EQ(net.owners[1].closed.size(), 1u);
+}
+
+TEST(LinkNetwork, LinksSurviveANapOfEitherEndAndALongSleepOfTheSender) {
+  Net net;
+  net.connect();
+  net.topology.set_asleep(1, true);
+  EXPECT_EQ(net.links[0]->write(net.here, as_bytes("morning")), 7u);
+  net.run(60 * kSecondUs);
+  net.topology.set_asleep(1, false);
+  net.run(LinkNetwork::kRetransmitMaxUs + kSecondUs);
+  EXPECT_EQ(to_string(ByteView(net.read(1, net.there))), "morning");
+  // Who sleeps gives nothing up: its timers stand still.
+  net.topology.cut(0, 1, true);
+  EXPECT_EQ(net.links[0]->write(net.here, as_bytes("later")), 5u);
+  net.run(kSecondUs);
+  net.topology.set_asleep(0, true);
+  net.run(2 * LinkNetwork::kGiveUpUs);
+  net.topology.heal_all();
+  net.topology.set_asleep(0, false);
+  net.run(LinkNetwork::kRetransmitMaxUs + kSecondUs);
+  EXPECT_EQ(to_string(ByteView(net.read(1, net.there))), "later");
+  // Nobody answers for one that sleeps on.
+  net.topology.set_asleep(1, true);
+  EXPECT_EQ(net.links[0]->write(net.here, as_bytes("gone")), 4u);
+  net.run(LinkNetwork::kGiveUpUs + 2 * LinkNetwork::kRetransmitMaxUs);
+  EXPECT_EQ(net.owners[0].closed.at(net.here), Code::io);
+}
+
+TEST(LinkNetwork, WhatAMachineThatLostPowerHadNotGotThroughIsGone) {
+  Net net;
+  net.connect();
+  net.topology.cut(0, 1, true);
+  EXPECT_EQ(net.links[0]->write(net.here, as_bytes("last will")), 9u);
+  net.run(kSecondUs);
+  net.topology.set_powered(0, false);
+  net.links[0].reset();
+  net.topology.heal_all();
+  net.topology.set_powered(0, true);
+  net.run(30 * kSecondUs);
+  EXPECT_EQ(net.owners[1].readable, 0);
+}
+
+TEST(LinkNetwork, TheTapAndTheChronicleSeeEveryByte) {
+  Net net;
+  Chronicle chronicle;
+  Bytes seen;
+  net.network.set_chronicle(&chronicle);
+  net.network.set_tap([&](ByteView bytes) { append(seen, bytes); });
+  net.connect();
+  const Bytes data = counting(100'000);
+  EXPECT_EQ(carry(net, data), data);
+  EXPECT_EQ(seen, data);
+  uint64_t bytes = 0;
+  for (const Chronicle::Note& note : chronicle.notes()) bytes += note.bytes;
+  EXPECT_EQ(bytes, data.size());
+  EXPECT_EQ(chronicle.notes().front().kind, Chronicle::Kind::connected);
+}
+
 TEST(LinkNetwork, RefusalsAndBreaksComeAboutAsOftenAsSet) {
   Net net;
   LinkConditions conditions;

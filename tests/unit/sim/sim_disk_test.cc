@@ -251,6 +251,123 @@ TEST(SimDisk, AKilledProcessLeavesWhatItWroteNotYetDurable) {
   EXPECT_GT(lost, 20);
 }
 
+TEST(SimDisk, FullMeansThatNothingGrows) {
+  TestRandom random(15);
+  SimDisk disk(random);
+  const auto file = open_file(disk, "a");
+  ASSERT_TRUE(file->write_at(0, filled(100, 1)).ok());
+  DiskFaults faults;
+  faults.full = true;
+  disk.set_faults(faults);
+  EXPECT_EQ(file->write_at(50, filled(51, 2)).code(), Code::no_space);
+  EXPECT_EQ(file->truncate(101).code(), Code::no_space);
+  EXPECT_TRUE(file->write_at(50, filled(50, 2)).ok());
+  EXPECT_EQ(file->size().value(), 100u);
+  disk.set_faults(DiskFaults());
+  EXPECT_TRUE(file->write_at(50, filled(51, 2)).ok());
+}
+
+TEST(SimDisk, SyncsTakeTheirTime) {
+  TestRandom random(16);
+  SimDisk disk(random);
+  const auto file = open_file(disk, "a");
+  ASSERT_TRUE(file->sync().ok());
+  EXPECT_EQ(disk.take_us(), 0u);
+  DiskFaults faults;
+  faults.sync_us = 70'000;
+  disk.set_faults(faults);
+  ASSERT_TRUE(file->write_at(0, as_bytes("x")).ok());
+  ASSERT_TRUE(file->sync().ok());
+  ASSERT_TRUE(disk.sync_folder("").ok());
+  EXPECT_EQ(disk.take_us(), 140'000u);
+  EXPECT_EQ(disk.take_us(), 0u);
+}
+
+TEST(SimDisk, RotTurnsBitsOfWhatIsDurable) {
+  TestRandom random(17);
+  SimDisk disk(random);
+  EXPECT_EQ(disk.rot(3), 0u);
+  disk.set_contents("a", filled(1000, 0));
+  disk.set_contents("b", filled(3000, 0));
+  const auto file = open_file(disk, "a");
+  ASSERT_TRUE(file->write_at(0, filled(1000, 0xff)).ok());
+  EXPECT_EQ(disk.rot(200), 200u);
+  // What is newer than the disk in memory stays good there, and makes it good on the disk.
+  EXPECT_EQ(disk.contents("a"), filled(1000, 0xff));
+  EXPECT_NE(disk.contents("b"), filled(3000, 0));
+  ASSERT_TRUE(file->sync().ok());
+  disk.crash();
+  disk.power_on();
+  EXPECT_EQ(disk.contents("a"), filled(1000, 0xff));
+  EXPECT_NE(disk.contents("b"), filled(3000, 0));
+}
+
+TEST(SimDisk, ShowsAllThatIsOnIt) {
+  TestRandom random(18);
+  SimDisk disk(random);
+  disk.set_contents("gone", as_bytes("still there"));
+  disk.set_contents("a", as_bytes("old"));
+  ASSERT_TRUE(disk.remove("gone").ok());
+  const auto file = open_file(disk, "a");
+  ASSERT_TRUE(file->write_at(0, as_bytes("mid")).ok());
+  ASSERT_TRUE(file->write_at(0, as_bytes("new")).ok());
+  std::multiset<std::string> seen;
+  disk.for_each_file([&](std::string_view path, ByteView bytes) {
+    if (!bytes.empty()) seen.insert(std::string(path) + ":" + to_string(bytes));
+  });
+  EXPECT_EQ(seen, (std::multiset<std::string>{"a:mid", "a:new", "a:new", "a:old", "gone:still there"}));
+  ASSERT_TRUE(file->sync().ok());
+  ASSERT_TRUE(disk.sync_folder("").ok());
+  seen.clear();
+  disk.for_each_file([&](std::string_view path, ByteView bytes) {
+    if (!bytes.empty()) seen.insert(std::string(path) + ":" + to_string(bytes));
+  });
+  EXPECT_EQ(seen, (std::multiset<std::string>{"a:new"}));
+}
+
+// After a power cut what reads see is what is durable, whatever was written, cut off and forgotten before.
+TEST(SimDisk, MemoryIsTheDiskAfterAPowerCut) {
+  TestRandom random(19);
+  for (int round = 0; round < 300; ++round) {
+    SimDisk disk(random);
+    const auto file = open_file(disk, "a");
+    ASSERT_TRUE(disk.sync_folder("").ok());
+    for (int i = 0; i < 30; ++i) {
+      const uint64_t at = random.below(4000);
+      switch (random.below(8)) {
+        case 0:
+          ASSERT_TRUE(file->truncate(at).ok());
+          break;
+        case 1:
+          ASSERT_TRUE(file->sync().ok());
+          break;
+        case 2:
+          disk.fail_at(disk.operations() + 1, Code::io);
+          ASSERT_FALSE(file->sync().ok());
+          break;
+        case 3:
+          disk.rot(1);
+          break;
+        default:
+          ASSERT_TRUE(file->write_at(at, filled(random.below(1500), static_cast<uint8_t>(i + 1))).ok());
+      }
+    }
+    disk.crash();
+    disk.power_on();
+    const Bytes left = disk.contents("a");
+    const uint64_t hash = disk.hash();
+    disk.crash();
+    disk.power_on();
+    ASSERT_EQ(disk.contents("a"), left);
+    ASSERT_EQ(disk.hash(), hash);
+    size_t different = 0;
+    disk.for_each_file([&](std::string_view path, ByteView bytes) {
+      different += path == "a" && Bytes(bytes.begin(), bytes.end()) != left ? 1u : 0u;
+    });
+    ASSERT_EQ(different, 0u);
+  }
+}
+
 TEST(SimDisk, SameSeedSameDisk) {
   const auto run = [](uint64_t seed) {
     TestRandom random(seed);

@@ -39,6 +39,9 @@ class Day {
     auto opened = Store::open(disk_, *vfs_, random_, config, nullptr);
     if (!opened.ok()) return opened.error();
     store_ = std::move(opened).value();
+    known_tips_.clear();
+    for (const AuthorTip& tip : store_->tips()) known_tips_[tip.author] = tip.seq;
+    known_digest_ = store_->digest();
     return {};
   }
   void shut() { store_.reset(); }
@@ -114,6 +117,7 @@ class Day {
       group.back().ops.push_back(put_op(key, value));
     }
     const auto report = store_->commit(std::move(group), alice_.author, {}, now_);
+    keep(report);
     if (!report.ok()) return report.error();
     for (size_t i = 0; i < puts.size(); ++i) {
       const auto& one = report->written[i];
@@ -125,7 +129,26 @@ class Day {
     return {};
   }
 
+  // What somebody knows who keeps what the reports say is what the store holds.
+  void check_reports() const {
+    EXPECT_EQ(known_digest_, store_->digest());
+    for (const AuthorTip& tip : store_->tips()) {
+      const auto known = known_tips_.find(tip.author);
+      ASSERT_NE(known, known_tips_.end()) << "an author that no report told of";
+      EXPECT_EQ(known->second, tip.seq);
+    }
+  }
+
  private:
+  void keep(const Result<CommitReport>& report) {
+    if (!disk_.powered()) return;
+    const CommitReport now = report.ok() ? *report : store_->report();
+    for (const AuthorTip& tip : now.tips) known_tips_[tip.author] = tip.seq;
+    known_digest_ = now.digest;
+    EXPECT_GE(now.sequence, must(must(store_->make_reader())->stats()).sequence)
+        << "readers see more than was reported";
+  }
+
   Status take(size_t which) {
     const auto& [header, payload] = offers_[which];
     std::vector<VerifiedRange> ranges;
@@ -134,6 +157,7 @@ class Day {
     std::vector<Status> refused;
     TestAuthority anyone;
     const auto report = store_->ingest(std::move(ranges), anyone, now_, &refused);
+    keep(report);
     if (!report.ok()) return report.error();
     if (refused[0].ok()) taken_ = end;
     return refused[0].code() == Code::gap ? Status() : refused[0];
@@ -142,6 +166,7 @@ class Day {
     int64_t next = 0;
     now_.wall_us += 3600 * int64_t{1'000'000};
     const auto report = store_->release_held(now_, &next);
+    keep(report);
     return report.ok() ? Status() : Status(report.error());
   }
 
@@ -155,6 +180,8 @@ class Day {
   Times now_ = at_ms(kStartMs);
   uint64_t acknowledged_ = 0;
   uint64_t taken_ = 0;
+  std::map<AuthorKey, uint64_t> known_tips_;
+  Digest known_digest_;
   std::map<uint64_t, Hash> hashes_;
   std::map<std::string, std::pair<uint64_t, std::string>> values_;
 };
@@ -199,7 +226,10 @@ TEST(CrashSweep, ADiskThatIsFullAtEveryOperation) {
       }
       day.disk().fail_at(0, code);
       // The same process goes on, then another one.
-      if (day.is_open()) MUST_OK(day.write({{"k3", "there is space again"}}));
+      if (day.is_open()) {
+        MUST_OK(day.write({{"k3", "there is space again"}}));
+        day.check_reports();
+      }
       day.shut();
       day.check();
       if (HasFatalFailure()) return;
@@ -226,7 +256,10 @@ TEST(CrashSweep, ADiskThatFillsUpAtEveryPlace) {
       for (int i = 0; i < 3 && day.is_open(); ++i) (void)day.write({{"k" + std::to_string(i), std::string(5000, 'y')}});
     }
     day.disk().set_faults(sim::DiskFaults());
-    if (day.is_open()) MUST_OK(day.write({{"k3", "there is space again"}}));
+    if (day.is_open()) {
+      MUST_OK(day.write({{"k3", "there is space again"}}));
+      day.check_reports();
+    }
     day.shut();
     day.check();
     if (HasFatalFailure()) return;
