@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/store/sync_session.h"
 #include "sim/fault_mix.h"
 
 namespace sereus::sim {
@@ -29,6 +30,9 @@ constexpr uint64_t kStepsPerSecondMax = 200'000;
 // Failed dials of one machine to one peer in half a minute. Delays double from half a second on: eight or nine where the peer's
 // system refuses at once, and some more where the application goes offline and online again, which begins anew.
 constexpr size_t kFailedDialsMax = 40;
+// Sync streams that one machine opens to another in ten seconds: one for each store and connection, and some again where they
+// were refused. Those wait longer each time.
+constexpr size_t kSyncStreamsMax = 200;
 
 }  // namespace
 
@@ -343,9 +347,18 @@ void NodeRun::check() {
   workload_.check(*this);
   if (!holds() || !close_all()) return;
   for (size_t i = 0; i < nodes(); ++i) check_rest(i);
-  if (world_.network.stream.busiest_dialing() > kFailedDialsMax + workload_.dials()) {
-    violated("dialing", std::to_string(world_.network.stream.busiest_dialing()) +
+  check_patience();
+}
+
+// What is tried again and again waits longer and longer.
+void NodeRun::check_patience() {
+  const StreamNetwork& network = world_.network.stream;
+  if (network.busiest_dialing() > kFailedDialsMax + workload_.dials()) {
+    violated("dialing", std::to_string(network.busiest_dialing()) +
                             " dials of one machine to a peer that does not answer, in half a minute");
+  }
+  if (const size_t opened = network.busiest_opening(store::kSyncProtocol); opened > kSyncStreamsMax) {
+    violated("dialing", std::to_string(opened) + " sync streams of one machine to another, in ten seconds");
   }
 }
 

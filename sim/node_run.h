@@ -106,6 +106,7 @@ class NodeRun {
   void watch_for_canaries();
   void check_rest(size_t i);
   void check_memory();
+  void check_patience();
   void look_for_canaries(ByteView bytes, Seen seen, std::string_view where);
   void finish();
 

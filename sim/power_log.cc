@@ -31,6 +31,7 @@ class LogSubject : public Subject {
   };
   Status append(SimRandom& draws);
   Status sync();
+  Status die();
   void check_record(size_t number, const storage::LogRecord& found);
 
   std::unique_ptr<AppendLog> log_;
@@ -59,7 +60,9 @@ Status LogSubject::act(SimRandom& draws) {
     SEREUS_TRY(log_->rewind_to_durable());
     records_.resize(durable_);
   }
-  switch (draws.below(8)) {
+  switch (draws.below(9)) {
+    case 8:
+      return die();
     case 0: {
       const Status closed = log_->close();
       log_.reset();
@@ -103,6 +106,15 @@ Status LogSubject::sync() {
     remembered_last_ = remembered_ - records_.back().payload.size() - storage::kLogRecordHeaderSize;
   }
   return {};
+}
+
+// The process ends with records that are in the system's cache; who opens the log finds them, and takes them for durable.
+Status LogSubject::die() {
+  SEREUS_TRY(log_->flush());
+  log_.reset();
+  ports_.disk.kill();
+  SEREUS_TRY(open(false));
+  return check(false);
 }
 
 void LogSubject::check_record(size_t number, const storage::LogRecord& found) {

@@ -105,6 +105,21 @@ void StreamNetwork::count_failed_dial(size_t machine, const net::PeerId& peer, c
   busiest_dialing_ = std::max(busiest_dialing_, times.size());
 }
 
+void StreamNetwork::count_opened(const Link& link, int from, const std::string& protocol) {
+  Opened& opened = opened_[protocol][{link.machine[from], link.machine[1 - from]}];
+  opened.times.push_back(scheduler_.now_us());
+  while (opened.times.front() + kOpenWindowUs < scheduler_.now_us()) opened.times.pop_front();
+  opened.most = std::max(opened.most, opened.times.size());
+}
+
+size_t StreamNetwork::busiest_opening(const std::string& protocol) const {
+  size_t most = 0;
+  const auto found = opened_.find(protocol);
+  if (found == opened_.end()) return most;
+  for (const auto& [between, opened] : found->second) most = std::max(most, opened.most);
+  return most;
+}
+
 void StreamNetwork::finish_dial(uint64_t from_host, uint64_t dial, const std::string& address, const net::PeerId& peer,
                                 uint64_t begun) {
   const auto from = hosts_.find(from_host);
@@ -328,6 +343,7 @@ Result<net::StreamId> StreamHost::open_stream(net::ConnectionId id, std::string_
   message.kind = StreamNetwork::Message::Kind::open;
   message.stream = wire;
   message.protocol = std::string(protocol);
+  network_.count_opened(link->second, connection.side, message.protocol);
   network_.send(connection.link, 1 - connection.side, std::move(message));
   push(net::StreamOpened{stream, id, std::string(protocol), false});
   return stream;

@@ -47,6 +47,9 @@ class StreamNetwork {
   // that did not.
   static constexpr uint64_t kDialWindowUs = 30'000'000;
   size_t busiest_dialing() const { return busiest_dialing_; }
+  // The most streams of one protocol that one machine opened to another within kOpenWindowUs.
+  static constexpr uint64_t kOpenWindowUs = 10'000'000;
+  size_t busiest_opening(const std::string& protocol) const;
   uint64_t bytes_carried() const { return bytes_carried_; }
   // Sees all bytes of streams as they are written.
   void set_tap(std::function<void(ByteView)> tap) { tap_ = std::move(tap); }
@@ -91,6 +94,7 @@ class StreamNetwork {
   std::string address_seen(const StreamHost& dialer, size_t by_machine) const;
   void finish_dial(uint64_t from_host, uint64_t dial, const std::string& address, const net::PeerId& peer,
                    uint64_t begun);
+  void count_opened(const Link& link, int from, const std::string& protocol);
   void count_failed_dial(size_t machine, const net::PeerId& peer, const std::string& address);
   void send(uint64_t link, int to, Message message);
   void deliver(uint64_t link, int to);
@@ -113,6 +117,11 @@ class StreamNetwork {
   std::map<std::string, size_t> machines_;  // who ever listened there
   std::map<std::pair<size_t, net::PeerId>, std::map<std::string, std::deque<uint64_t>>> failed_dials_;
   size_t busiest_dialing_ = 0;
+  struct Opened {
+    std::deque<uint64_t> times;
+    size_t most = 0;
+  };
+  std::map<std::string, std::map<std::pair<size_t, size_t>, Opened>> opened_;  // of each protocol, from where to where
   std::function<void(ByteView)> tap_;
   Chronicle* chronicle_ = nullptr;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "core/node/limits.h"
 #include "sim/fault_mix.h"
 #include "sim/node_run.h"
 
@@ -16,10 +17,14 @@ using node::RequestKind;
 
 constexpr uint64_t kSecondUs = 1'000'000;
 constexpr const char* kProtocol = "/sim/echo/1.0.0";
+constexpr const char* kDeafProtocol = "/sim/deaf/1.0.0";  // nobody reads its streams
+constexpr size_t kFloodWrites = 24;
+constexpr size_t kFloodWriteSize = 256 * 1024;
+constexpr int kManyStreams = 12;
 constexpr size_t kNonceSize = 8;
 constexpr size_t kWriteMax = 600'000;
 
-enum ActionKind : uint32_t { kEcho, kReset, kDisconnect, kPing };
+enum ActionKind : uint32_t { kEcho, kReset, kDisconnect, kPing, kFlood, kMany };
 
 // What a stream carries: its number, then bytes that follow from the number and their place.
 uint8_t byte_at(uint64_t nonce, uint64_t offset) {
@@ -94,6 +99,8 @@ class StreamsRun : public NodeWorkload {
   void write(NodeRun& run, const ExchangePtr& exchange);
   void read(NodeRun& run, const ExchangePtr& exchange);
   void serve(NodeRun& run, size_t i, uint64_t stream, const std::shared_ptr<Serving>& serving);
+  void open_to_flood(NodeRun& run, size_t i, uint64_t connection);
+  void flood(NodeRun& run, size_t i, uint64_t stream);
   void simple(NodeRun& run, size_t i, RequestKind kind, uint64_t of);
 
   std::vector<std::string> peers_;
@@ -120,11 +127,13 @@ bool StreamsRun::set_up(NodeRun& run) {
 void StreamsRun::on_up(NodeRun& run, size_t i) {
   Request request;
   request.kind = RequestKind::protocol_add;
-  request.x = to_bytes(kProtocol);
-  run.submit(i, std::move(request), [&run](const node::Event* done) {
-    if (done != nullptr && done->status != Code::ok && done->status != Code::closed)
-      run.expect_ok(*done, "protocol_add");
-  });
+  for (const char* const protocol : {kProtocol, kDeafProtocol}) {
+    request.x = to_bytes(protocol);
+    run.submit(i, request, [&run](const node::Event* done) {
+      if (done != nullptr && done->status != Code::ok && done->status != Code::closed)
+        run.expect_ok(*done, "protocol_add");
+    });
+  }
 }
 
 void StreamsRun::on_down(NodeRun&, size_t i) {
@@ -143,8 +152,15 @@ void StreamsRun::act(NodeRun& run, const Action& action) {
     echo(run, i, to, draw_scale(draws, kNonceSize, most));
     return;
   }
+  if (action.kind == kMany) {
+    // At once, to one that may look at its events later.
+    const size_t to = (i + 1 + draws.below(run.nodes() - 1)) % run.nodes();
+    for (int n = 0; n < kManyStreams; ++n) echo(run, i, to, kNonceSize);
+    return;
+  }
   if (open_[i].empty()) return;
   const ExchangePtr exchange = open_[i][draws.below(open_[i].size())];
+  if (action.kind == kFlood && exchange->connection != 0) return open_to_flood(run, i, exchange->connection);
   if (action.kind == kReset && exchange->stream != 0) simple(run, i, RequestKind::stream_reset, exchange->stream);
   if (action.kind == kDisconnect && exchange->connection != 0)
     simple(run, i, RequestKind::disconnect, exchange->connection);
@@ -156,6 +172,44 @@ void StreamsRun::simple(NodeRun& run, size_t i, RequestKind kind, uint64_t of) {
   request.kind = kind;
   request.store = of;
   run.submit(i, std::move(request));
+}
+
+// ---- More than is read ----------------------------------------------------------------------------------------------
+
+void StreamsRun::open_to_flood(NodeRun& run, size_t i, uint64_t connection) {
+  Request request;
+  request.kind = RequestKind::stream_open;
+  request.store = connection;
+  request.x = to_bytes(kDeafProtocol);
+  run.submit(i, std::move(request), [this, &run, i](const node::Event* done) {
+    if (done != nullptr && done->status == Code::ok && run.up(i)) flood(run, i, done->stream);
+  });
+}
+
+// Writes without waiting. What is taken and waits is bounded; the others are told to try again.
+void StreamsRun::flood(NodeRun& run, size_t i, uint64_t stream) {
+  auto waiting = std::make_shared<size_t>(0);
+  for (size_t n = 0; n < kFloodWrites; ++n) {
+    Request request;
+    request.kind = RequestKind::stream_write;
+    request.store = stream;
+    request.x.resize(kFloodWriteSize);
+    *waiting += kFloodWriteSize;
+    run.submit(i, std::move(request), [waiting](const node::Event*) { *waiting -= kFloodWriteSize; });
+  }
+  run.count("floods");
+  // Answered at once, whatever the answer: by then all before it were looked at.
+  Request last;
+  last.kind = RequestKind::protocol_add;
+  last.x = to_bytes(kDeafProtocol);
+  run.submit(i, std::move(last), [this, &run, i, stream, waiting](const node::Event* done) {
+    if (done == nullptr) return;
+    if (*waiting > node::kAppWriteAheadMax + kFloodWriteSize) {
+      run.violated("bounds", "a stream of machine " + std::to_string(i) + " holds " + std::to_string(*waiting) +
+                                 " bytes that its peer does not read");
+    }
+    if (run.up(i)) simple(run, i, RequestKind::stream_reset, stream);
+  });
 }
 
 // ---- The side that opens --------------------------------------------------------------------------------------------
@@ -342,7 +396,12 @@ void draw_streams(SimRandom& random, Plan& plan) {
   plan.actions.reserve(count);
   for (uint64_t n = 0; n < count; ++n) {
     const uint64_t dice = own.below(100);
-    const uint32_t kind = dice < 70 ? kEcho : dice < 80 ? kReset : dice < 85 ? kDisconnect : kPing;
+    const uint32_t kind = dice < 70   ? kEcho
+                          : dice < 80 ? kReset
+                          : dice < 85 ? kDisconnect
+                          : dice < 94 ? kPing
+                          : dice < 97 ? kFlood
+                                      : kMany;
     plan.actions.push_back({own.below(plan.duration_us), own.below(plan.nodes), kind, own.next_u64()});
   }
   std::stable_sort(plan.actions.begin(), plan.actions.end(),

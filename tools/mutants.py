@@ -37,6 +37,7 @@ FAULTS_MAX = 10  # of a shrunk schedule
 UNCHANGED_SEEDS = "1..200"
 CHUNK = 5  # seeds of one process, for a simulator without --stop-at-first
 SEED_SECONDS_MAX = 120  # of real time for one seed: beyond, it hangs
+SHRINK_SECONDS = 150  # of real time for one mutant: most are below
 SHRINK_SECONDS_MAX = 3600
 
 
@@ -307,7 +308,9 @@ class Simulator:
     def shrink(self, mutant: str, workload: str, seed: int) -> tuple[int, int]:
         """How many faults and actions are left; -1 when it does not say."""
         output = self.call(
-            mutant, ["shrink", str(seed), *self.fixed(workload), *self.places(mutant)], SHRINK_SECONDS_MAX
+            mutant,
+            ["shrink", str(seed), "--seconds", str(SHRINK_SECONDS), *self.fixed(workload), *self.places(mutant)],
+            SHRINK_SECONDS_MAX,
         ).output
         left = re.findall(r"(\d+) of \d+ faults, (\d+) of \d+ actions", output)
         return (int(left[-1][0]), int(left[-1][1])) if left else (-1, -1)
