@@ -1,5 +1,7 @@
 #include "sim/shared_store.h"
 
+#include <algorithm>
+
 namespace sereus::sim {
 
 using node::Query;
@@ -35,6 +37,29 @@ std::string peer_of(SimMachine& machine) {
   query.kind = QueryKind::info;
   const auto rows = machine.query(query);
   return rows.ok() ? std::get<std::vector<node::InfoRow>>(*rows).front().peer : std::string();
+}
+
+bool introduce_all(NodeRun& run) {
+  for (size_t i = 1; i < run.nodes(); ++i) {
+    Query query;
+    query.kind = QueryKind::info;
+    const auto rows = run.machine(i).query(query);
+    if (!rows.ok()) return run.violated("answer", "no info: " + rows.error().detail);
+    const node::InfoRow info = std::get<std::vector<node::InfoRow>>(*rows).front();
+    for (size_t other = 1; other < run.nodes(); ++other) {
+      if (other == i) continue;
+      for (size_t at = 0; at < info.addresses.size();) {
+        const size_t end = std::min(info.addresses.find('\n', at), info.addresses.size());
+        Request request;
+        request.kind = RequestKind::peer_add_address;
+        request.x = to_bytes(info.peer);
+        request.y = to_bytes(info.addresses.substr(at, end - at));
+        at = end + 1;
+        if (!run.expect_ok(run.call(other, request), "peer_add_address")) return false;
+      }
+    }
+  }
+  return true;
 }
 
 std::string describe(SimMachine& machine) {

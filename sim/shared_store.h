@@ -14,6 +14,8 @@ namespace sereus::sim {
 uint64_t store_handle(SimMachine& machine, std::string_view name);
 node::StoreRow store_row(SimMachine& machine, std::string_view name);
 // The machine's own peer id.
+// All but the first machine, which knows them by their invites, are told of each other's addresses.
+bool introduce_all(NodeRun& run);
 std::string peer_of(SimMachine& machine);
 Bytes state_digest(SimMachine& machine, uint64_t store);
 // Nothing and no heads where there is no such key. Errors: of a failing disk, or the node is suspended.

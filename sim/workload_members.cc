@@ -22,13 +22,15 @@ constexpr uint64_t kSecondUs = 1'000'000;
 constexpr const char* kStoreName = "shared";
 constexpr size_t kAdmin = 0;
 
-enum ActionKind : uint32_t { kInvite, kJoin, kRevoke, kRemove, kWrite, kCreate, kRemoveThis };
+enum ActionKind : uint32_t { kInvite, kJoin, kRevoke, kRemove, kWrite, kCreate, kRemoveThis, kInviteAll, kJoinAll };
 
 // What the application on the first machine, which is the only admin, knows of an invite.
 struct Issued {
   Bytes text;
+  bool for_all = false;
   Role role = Role::write;
   uint32_t uses = 1;
+  uint64_t expires_s = 3600;
   int64_t expires_wall_us = 0;
   std::optional<size_t> bound_to;
   std::optional<uint64_t> revoked_us;  // when the DONE of the revocation was there
@@ -75,8 +77,10 @@ class MembersRun : public NodeWorkload {
     std::set<size_t> removed;    // machines whose removal had been answered when this was submitted
   };
 
-  void invite(NodeRun& run, SimRandom& draws);
-  void join(NodeRun& run, size_t i, SimRandom& draws);
+  static Issued draw_invite(NodeRun& run, SimRandom& draws);
+  static Issued for_all(NodeRun& run);
+  void invite(NodeRun& run, Issued issued);
+  void join(NodeRun& run, size_t i, size_t number);
   void joined(NodeRun& run, size_t i, size_t number, uint64_t asked_us, int64_t asked_wall_us);
   void revoke(NodeRun& run, SimRandom& draws);
   void remove(NodeRun& run, size_t i);
@@ -101,6 +105,7 @@ class MembersRun : public NodeWorkload {
 
   std::vector<Device> devices_;
   std::vector<Issued> invites_;
+  std::optional<size_t> for_all_;  // the number of an invite that lets everybody in
   std::vector<Write> writes_;
   size_t joins_ = 0;
   bool clocks_are_whole_ = true;
@@ -120,6 +125,7 @@ bool MembersRun::set_up(NodeRun& run) {
     if (!rows.ok()) return run.violated("answer", "no info: " + rows.error().detail);
     devices_[i].peer = std::get<std::vector<node::InfoRow>>(*rows).front().peer;
   }
+  if (run.knob("mesh") != 0 && !introduce_all(run)) return false;
   Request create;
   create.kind = RequestKind::store_create;
   create.x = to_bytes(kStoreName);
@@ -130,14 +136,19 @@ bool MembersRun::set_up(NodeRun& run) {
 
 void MembersRun::act(NodeRun& run, const Action& action) {
   SimRandom draws(action.draws);
-  const bool of_anybody = action.kind == kJoin || action.kind == kWrite || action.kind == kCreate;
+  const bool of_anybody =
+      action.kind == kJoin || action.kind == kWrite || action.kind == kCreate || action.kind == kJoinAll;
   const size_t i = of_anybody ? action.machine : kAdmin;
   if (!run.up(i)) return;
   switch (action.kind) {
     case kInvite:
-      return invite(run, draws);
+      return invite(run, draw_invite(run, draws));
+    case kInviteAll:
+      return invite(run, for_all(run));
     case kJoin:
-      return join(run, i, draws);
+      return invites_.empty() ? void() : join(run, i, draws.below(invites_.size()));
+    case kJoinAll:
+      return for_all_.has_value() ? join(run, i, *for_all_) : void();
     case kRevoke:
       return revoke(run, draws);
     case kRemove:
@@ -161,33 +172,44 @@ void MembersRun::create(NodeRun& run, size_t i, const std::string& name) {
   });
 }
 
-void MembersRun::invite(NodeRun& run, SimRandom& draws) {
+Issued MembersRun::draw_invite(NodeRun& run, SimRandom& draws) {
   Issued issued;
   issued.role = draws.chance(25) ? Role::read : Role::write;
   issued.uses = draws.chance(70) ? 1 : static_cast<uint32_t>(draws.between(2, 3));
-  const uint64_t expires_s = draws.chance(30) ? draws.between(1, 20) : 3600;
+  issued.expires_s = draws.chance(30) ? draws.between(1, 20) : 3600;
   if (draws.chance(20)) issued.bound_to = draws.below(run.nodes());
+  return issued;
+}
+
+Issued MembersRun::for_all(NodeRun& run) {
+  Issued issued;
+  issued.for_all = true;
+  issued.uses = static_cast<uint32_t>(run.nodes());
+  return issued;
+}
+
+void MembersRun::invite(NodeRun& run, Issued issued) {
   Request request;
   request.kind = RequestKind::invite_create;
   request.a = static_cast<uint64_t>(issued.role);
   request.b = issued.uses;
-  request.c = expires_s;
+  request.c = issued.expires_s;
   if (issued.bound_to) request.x = to_bytes(devices_[*issued.bound_to].peer);
-  issued.expires_wall_us = run.machine(kAdmin).times().wall_us + static_cast<int64_t>(expires_s * kSecondUs);
+  issued.expires_wall_us = run.machine(kAdmin).times().wall_us + static_cast<int64_t>(issued.expires_s * kSecondUs);
   run.submit(kAdmin, std::move(request), [this, &run, issued](const node::Event* done) mutable {
     if (done == nullptr || done->status != Code::ok) return;
     issued.text = done->data;
     if (const auto invite = node::invite_from_text(as_text(issued.text)); invite.ok()) {
       run.add_canary("the token of an invite", Bytes(invite->token.begin(), invite->token.end()), true);
     }
+    if (issued.for_all) for_all_ = invites_.size();
     invites_.push_back(std::move(issued));
     run.count("invites");
   });
 }
 
-void MembersRun::join(NodeRun& run, size_t i, SimRandom& draws) {
-  if (i == kAdmin || invites_.empty()) return;
-  const size_t number = draws.below(invites_.size());
+void MembersRun::join(NodeRun& run, size_t i, size_t number) {
+  if (i == kAdmin) return;
   Request request;
   request.kind = RequestKind::join;
   request.x = invites_[number].text;
@@ -382,10 +404,11 @@ void draw_late_news(SimRandom& random, Plan& plan) {
   const uint64_t begin_us = plan.duration_us;
   const size_t gone = random.between(1, plan.nodes - 1);
   plan.duration_us += 20 * kSecondUs;
-  for (uint64_t n = 0; n < 6; ++n) {
-    plan.actions.push_back({begin_us + n * kSecondUs / 2, kAdmin, kInvite, random.next_u64()});
+  plan.knobs["mesh"] = 1;
+  for (uint64_t n = 0; n < 3; ++n) {
+    plan.actions.push_back({begin_us + n * kSecondUs, kAdmin, kInviteAll, random.next_u64()});
     for (size_t i = 1; i < plan.nodes; ++i) {
-      plan.actions.push_back({begin_us + kSecondUs + n * kSecondUs / 2, i, kJoin, random.next_u64()});
+      plan.actions.push_back({begin_us + n * kSecondUs + kSecondUs / 2, i, kJoinAll, random.next_u64()});
     }
   }
   Fault apart;
@@ -427,6 +450,7 @@ void draw_members(SimRandom& random, Plan& plan) {
   }
   SimRandom faults = random.fork("faults");
   draw_faults(faults, plan, all_survivable_faults());
+  plan.knobs["mesh"] = own.chance(30) ? 1 : 0;
   if (plan.nodes > 2 && own.chance(20)) draw_late_news(own, plan);
   std::stable_sort(plan.actions.begin(), plan.actions.end(),
                    [](const Action& a, const Action& b) { return a.at_us < b.at_us; });

@@ -73,6 +73,7 @@ bool StoreRun::set_up(NodeRun& run) {
   create.kind = RequestKind::store_create;
   create.x = to_bytes(kStoreName);
   if (!run.expect_ok(run.call(0, create), "store_create")) return false;
+  if (run.knob("mesh") != 0 && !introduce_all(run)) return false;
   for (size_t i = 1; i < run.nodes(); ++i) {
     if (!join_through_invite(run, 0, i)) return false;
   }
@@ -498,6 +499,7 @@ void draw_store(SimRandom& random, Plan& plan) {
   if (own.chance(5)) plan.duration_us = std::max(plan.duration_us, own.between(60 * kSecondUs, 120 * kSecondUs));
   draw_knobs(random, plan);
   draw_actions(random, plan, std::max<uint64_t>(1, plan.duration_us * own.between(1, 8) / kSecondUs));
+  plan.knobs["mesh"] = own.chance(50) ? 1 : 0;
   SimRandom faults = random.fork("faults");
   draw_faults(faults, plan, all_survivable_faults());
 }
