@@ -369,7 +369,7 @@ void NodeRun::check_memory() {
   for (auto& m : world_.machines) {
     m->disk().for_each_file([&](std::string_view, ByteView bytes) { disks += bytes.size(); });
   }
-  const uint64_t most = kHeapBase + nodes() * kHeapPerMachine + 3 * disks;
+  const uint64_t most = kHeapBase + nodes() * kHeapPerMachine + 3 * disks + workload_.memory();
   if (mallinfo2().uordblks > most) {
     violated("memory", std::to_string(mallinfo2().uordblks >> 20) + " MiB are in use, and " +
                            std::to_string(most >> 20) + " MiB are enough");

@@ -18,7 +18,7 @@ using node::RequestKind;
 constexpr uint64_t kSecondUs = 1'000'000;
 constexpr const char* kProtocol = "/sim/echo/1.0.0";
 constexpr const char* kDeafProtocol = "/sim/deaf/1.0.0";  // nobody reads its streams
-constexpr size_t kFloodWrites = 24;
+constexpr size_t kFloodWrites = 10;
 constexpr size_t kFloodWriteSize = 256 * 1024;
 constexpr int kManyStreams = 12;
 constexpr size_t kNonceSize = 8;
@@ -91,6 +91,7 @@ class StreamsRun : public NodeWorkload {
   bool settled(NodeRun& run) override;
   std::string states(NodeRun& run) override;
   size_t dials() const override { return nonces_; }
+  uint64_t memory() const override;
   void check(NodeRun& run) override;
 
  private:
@@ -360,6 +361,15 @@ bool StreamsRun::settled(NodeRun& run) {
     }
   }
   return true;
+}
+
+// A stream holds a write, what is written ahead and the windows of both ends, in both directions.
+uint64_t StreamsRun::memory() const {
+  uint64_t bytes = 0;
+  for (const auto& mine : open_) {
+    for (const ExchangePtr& exchange : mine) bytes += 2 * std::min<uint64_t>(exchange->size, node::kAppWriteAheadMax);
+  }
+  return bytes;
 }
 
 std::string StreamsRun::states(NodeRun& run) {
