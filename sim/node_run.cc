@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "sim/fault_mix.h"
+#include "sim/phase.h"
 
 namespace sereus::sim {
 namespace {
@@ -67,6 +68,7 @@ bool NodeRun::violated(std::string_view oracle, std::string what) {
 }
 
 void NodeRun::phase(const char* name) {
+  tell_phase(name, now_us());
   if (chronicle_ != nullptr) chronicle_->add({Chronicle::Kind::phase, now_us(), 0, SIZE_MAX, SIZE_MAX, 0, name});
 }
 
