@@ -145,8 +145,6 @@ Status KeystoreSubject::open(bool after_power_cut) {
 }
 
 void KeystoreSubject::refuses(const std::string& passphrase) {
-  // A file without a passphrase opens with any.
-  if (Keystore::open(ports_.disk, {}, options_).ok()) return;
   const auto opened = Keystore::open(ports_.disk, as_bytes(passphrase), options_);
   // One that is not protected, as after a change to no passphrase that was under way, takes any.
   if (opened.ok() && opened->has_passphrase()) violate("a wrong passphrase opens nothing", "it opened");
