@@ -1,5 +1,6 @@
 #include "sim/node_run.h"
 
+#include <malloc.h>
 #include <string.h>
 
 #include <algorithm>
@@ -16,8 +17,14 @@ using node::Request;
 using node::RequestKind;
 
 constexpr uint64_t kSecondUs = 1'000'000;
-constexpr uint64_t kPatienceUs = 4 * 3600 * kSecondUs;  // held entries wait for their time
+// After healing: the longest back-offs are a minute, and all has its turn within some of them. What clocks were moved by comes
+// on top: entries from the future wait for their time.
+constexpr uint64_t kPatienceUs = 15 * 60 * kSecondUs;
 constexpr int kTries = 20;
+// Bounds of memory, about three times what runs take: a node's queues and caches, and what the simulator itself holds.
+constexpr uint64_t kHeapBase = 32 << 20;
+constexpr uint64_t kHeapPerMachine = 12 << 20;
+constexpr uint64_t kLooksPerMemory = 64;
 // Steps of one node in one virtual second. What is busy has a reason for each; a loop has none.
 constexpr uint64_t kStepsPerSecondMax = 200'000;
 // Failed dials of one machine to one peer in half a minute. Delays double from half a second on: eight or nine, and some more
@@ -136,9 +143,10 @@ void NodeRun::disturb() {
     });
   }
   const auto look_us = static_cast<uint64_t>(knob("look_us", 50'000));
-  while (now_us() < end_us && holds()) {
+  for (uint64_t looks = 0; now_us() < end_us && holds(); ++looks) {
     world_.run_for(std::min(look_us, end_us - now_us()));
     look_after_all();
+    if (looks % kLooksPerMemory == 0) check_memory();
   }
 }
 
@@ -328,11 +336,12 @@ bool NodeRun::settle() {
     const bool idle = std::all_of(places_.begin(), places_.end(), [](const Place& p) { return p.pending.empty(); });
     if (workload_.settled(*this) && idle) return holds();
   }
-  return violated("converge", "not settled after hours: " + workload_.states(*this));
+  return violated("converge", "not settled in time: " + workload_.states(*this));
 }
 
 void NodeRun::check() {
   phase("checks");
+  check_memory();
   workload_.check(*this);
   if (!holds() || !close_all()) return;
   for (size_t i = 0; i < nodes(); ++i) check_rest(i);
@@ -342,10 +351,28 @@ void NodeRun::check() {
   }
 }
 
+// All there is, in the heap of this process. Under sanitizers and other C libraries it cannot be asked.
+void NodeRun::check_memory() {
+#ifdef __GLIBC__
+  uint64_t disks = 0;
+  for (auto& m : world_.machines) {
+    m->disk().for_each_file([&](std::string_view, ByteView bytes) { disks += bytes.size(); });
+  }
+  const uint64_t most = kHeapBase + nodes() * kHeapPerMachine + 3 * disks;
+  if (mallinfo2().uordblks > most) {
+    violated("memory", std::to_string(mallinfo2().uordblks >> 20) + " MiB are in use, and " +
+                           std::to_string(most >> 20) + " MiB are enough");
+  }
+#endif
+}
+
 // What is left of a machine's node when it has closed.
 void NodeRun::check_rest(size_t i) {
   const std::string of = " on machine " + std::to_string(i);
   if (machine(i).done_violations() != 0) violated("done", "an operation" + of + " got no DONE, or two");
+  if (machine(i).queue_violations() != 0) {
+    violated("queue", "something that must not be lost was told" + of + " when the queue was full");
+  }
   if (machine(i).busiest_second() > kStepsPerSecondMax) {
     violated("busy",
              "the node" + of + " was stepped " + std::to_string(machine(i).busiest_second()) + " times in one second");

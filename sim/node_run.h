@@ -104,6 +104,7 @@ class NodeRun {
   enum class Seen : uint8_t { wire, log, disk };
   void watch_for_canaries();
   void check_rest(size_t i);
+  void check_memory();
   void look_for_canaries(ByteView bytes, Seen seen, std::string_view where);
   void finish();
 

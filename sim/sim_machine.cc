@@ -277,7 +277,12 @@ void SimMachine::emit(node::Event event) {
     done_[event.op] = std::move(event);
     return;
   }
-  if (room(0) > 0) events_.push_back(std::move(event));
+  if (room(0) > 0) {
+    events_.push_back(std::move(event));
+  } else if (event.kind == node::EventKind::store_change || event.kind == node::EventKind::watch_reset ||
+             event.kind == node::EventKind::stream) {
+    ++queue_violations_;
+  }
 }
 
 Result<net::SwarmParts> SimMachine::make_host(const SecretBytes<32>& device_seed,

@@ -93,6 +93,8 @@ class SimMachine : private node::EventSink, private node::HostFactory {
   std::vector<node::Event> take_events();
   // More than one DONE for an operation, or one for an operation nobody asked for.
   uint64_t done_violations() const { return done_violations_; }
+  // Changes, ends of watches and streams that were told when the application's queue had no room: nobody would ever hear of them.
+  uint64_t queue_violations() const { return queue_violations_; }
 
   size_t index() const { return index_; }
   SimDisk& disk() { return disk_; }
@@ -163,6 +165,7 @@ class SimMachine : private node::EventSink, private node::HostFactory {
   std::map<uint64_t, bool> open_ops_;
   std::vector<node::Event> events_;
   uint64_t done_violations_ = 0;
+  uint64_t queue_violations_ = 0;
   uint64_t trace_ = 0xcbf29ce484222325u;
 };
 
