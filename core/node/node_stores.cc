@@ -340,6 +340,10 @@ void NodeImpl::store_write(OpRef ref, StoreSlot& slot, Request& request) {
   if (root == nullptr || !root->usable() || root->tips().empty()) {
     return refuse(ref, Code::pending, "the root store is not here yet; sync before writing");
   }
+  // Others take no entry that cites nothing of the root.
+  if (root->authority_heads().empty()) {
+    return refuse(ref, Code::pending, "the root store is from the future: this device's clock may be behind; set it");
+  }
   const Member* self = root->root_state()->member(own_device());
   if (self == nullptr || !self->active || self->role < Role::write) {
     return refuse(ref, Code::denied, "this device may only read this store");
