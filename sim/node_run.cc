@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "sim/fault_mix.h"
+#include "sim/phase.h"
 
 namespace sereus::sim {
 namespace {
@@ -74,6 +75,7 @@ bool NodeRun::violated(std::string_view oracle, std::string what) {
 }
 
 void NodeRun::phase(const char* name) {
+  tell_phase(name, now_us());
   if (chronicle_ != nullptr) chronicle_->add({Chronicle::Kind::phase, now_us(), 0, SIZE_MAX, SIZE_MAX, 0, name});
 }
 
