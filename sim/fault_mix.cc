@@ -8,6 +8,7 @@ namespace {
 
 constexpr uint64_t kMilliUs = 1'000;
 constexpr uint64_t kSecondUs = 1'000'000;
+constexpr uint64_t kMinuteUs = 60 * kSecondUs;
 constexpr uint64_t kHourUs = 3'600 * kSecondUs;
 
 constexpr FaultKind kSurvivable[] = {
@@ -64,7 +65,7 @@ uint64_t draw_length(SimRandom& random, FaultKind kind) {
     case FaultKind::power_cut:
     case FaultKind::kill:
     case FaultKind::stop:
-      return random.below(5 * kSecondUs);
+      return random.chance(10) ? draw_scale(random, 10 * kSecondUs, 120 * kSecondUs) : random.below(5 * kSecondUs);
     case FaultKind::sleep:
       return draw_scale(random, kSecondUs, 120 * kSecondUs);
     case FaultKind::freeze:
@@ -76,6 +77,11 @@ uint64_t draw_length(SimRandom& random, FaultKind kind) {
     case FaultKind::nat_rebind:
     case FaultKind::no_memory:
       return 0;
+    case FaultKind::cut:
+    case FaultKind::isolate:
+    case FaultKind::partition:
+      if (random.chance(10)) return draw_scale(random, 20 * kSecondUs, 120 * kSecondUs);
+      return draw_scale(random, 10 * kMilliUs, 10 * kSecondUs);
     default:
       return draw_scale(random, 10 * kMilliUs, 10 * kSecondUs);
   }
@@ -87,6 +93,8 @@ int64_t draw_amount(SimRandom& random, FaultKind kind, size_t nodes) {
     case FaultKind::power_cut:
       return random.chance(40) ? 0 : static_cast<int64_t>(random.between(1, 40));
     case FaultKind::clock_jump:
+      // A third by minutes: entries more than five minutes ahead are held.
+      if (random.chance(33)) return either_way(random, random.between(6 * kMinuteUs, 20 * kMinuteUs));
       return either_way(random, draw_scale(random, kMilliUs, kHourUs));
     case FaultKind::clock_skew:
       return either_way(random, draw_scale(random, kMilliUs, 120 * kSecondUs));

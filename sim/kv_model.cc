@@ -27,7 +27,7 @@ size_t removals_of(const KvModel& model, const std::string& key, bool certain) {
 
 size_t KvModel::attempt(const std::string& key, std::optional<std::string> value, uint64_t group) {
   const size_t number = attempts_.size();
-  attempts_.push_back({key, std::move(value), Answer::none});
+  attempts_.push_back({key, std::move(value), Answer::none, group});
   by_key_[key].push_back(number);
   groups_[group].push_back(number);
   return number;

@@ -40,6 +40,7 @@ class KvModel {
     std::string key;
     std::optional<std::string> value;
     Answer answer = Answer::none;
+    uint64_t group = 0;
   };
   const Attempt& at(size_t attempt) const { return attempts_[attempt]; }
   size_t size() const { return attempts_.size(); }
@@ -62,6 +63,12 @@ class WatchModel {
   // What is wrong with this change coming now; empty when nothing is.
   std::string take(const KvModel& model, uint64_t epoch, uint64_t sequence, const std::string& key,
                    const std::optional<std::string>& value);
+  // Events that say that their write is the winner keep a copy of the store up to date: nothing for what was removed.
+  void mirror(const std::string& key, const std::optional<std::string>& value) { mirror_[key] = value; }
+  std::optional<std::string> mirrored(const std::string& key) const {
+    const auto found = mirror_.find(key);
+    return found == mirror_.end() ? std::nullopt : found->second;
+  }
   // Acknowledged writes of keys of somebody's own that were not told.
   std::string complain_of_missing(const KvModel& model) const;
 
@@ -70,6 +77,7 @@ class WatchModel {
   uint64_t sequence_ = 0;
   std::map<std::string, size_t> last_;  // of own keys: the attempt that was told last
   std::set<size_t> told_;
+  std::map<std::string, std::optional<std::string>> mirror_;
   std::map<std::string, size_t> removals_;  // of own keys; they look alike, so they are counted
 };
 

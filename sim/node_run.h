@@ -71,7 +71,7 @@ class NodeRun {
   bool expect_ok(const node::Event& done, std::string_view what);
   bool run_until(const std::function<bool()>& done, uint64_t timeout_us);
 
-  // This must not be seen on a wire that is encrypted, in a log, or in clear on a disk.
+  // This must not be seen on a wire that is encrypted, in a log (in hexadecimal neither), or in clear on a disk.
   void add_canary(std::string name, Bytes bytes, bool on_disk);
 
  private:
@@ -85,6 +85,7 @@ class NodeRun {
   struct Canary {
     std::string name;
     Bytes bytes;
+    std::string hex;
     bool on_disk = false;
   };
 
@@ -102,6 +103,7 @@ class NodeRun {
   bool close_all();
   enum class Seen : uint8_t { wire, log, disk };
   void watch_for_canaries();
+  void check_rest(size_t i);
   void look_for_canaries(ByteView bytes, Seen seen, std::string_view where);
   void finish();
 

@@ -76,6 +76,7 @@ class KeystoreSubject : public Subject {
   // One of the things that may be there: a keystore, or none.
   using Maybe = std::optional<State>;
   Status settle_on_none(bool after_power_cut);
+  void refuses(const std::string& passphrase);
   Status settle_on(Keystore keystore, const std::string& passphrase);
   bool fits(const Maybe& candidate, const State& found, std::string* why) const;
   Status create(SimRandom& draws);
@@ -124,7 +125,10 @@ Status KeystoreSubject::open(bool after_power_cut) {
   Error failed;
   for (const std::string& passphrase : passphrases) {
     auto opened = Keystore::open(ports_.disk, as_bytes(passphrase), options_);
-    if (opened.ok()) return settle_on(std::move(opened).value(), passphrase);
+    if (opened.ok()) {
+      if (!passphrase.empty()) refuses(passphrase + "?");
+      return settle_on(std::move(opened).value(), passphrase);
+    }
     if (opened.code() == Code::no_identity) return settle_on_none(after_power_cut);
     failed = opened.error();
     if (failed.code != Code::passphrase) break;
@@ -138,6 +142,11 @@ Status KeystoreSubject::open(bool after_power_cut) {
     violate("opens with the old or the new passphrase", "it opens with none of " + std::to_string(passphrases.size()));
   }
   return failed;
+}
+
+void KeystoreSubject::refuses(const std::string& passphrase) {
+  const auto opened = Keystore::open(ports_.disk, as_bytes(passphrase), options_);
+  if (opened.ok()) violate("a wrong passphrase opens nothing", "it opened");
 }
 
 Status KeystoreSubject::settle_on_none(bool after_power_cut) {

@@ -30,6 +30,13 @@ Result<std::vector<store::Head>> heads_of(SimMachine& machine, uint64_t store, c
   return std::get<std::vector<store::Head>>(std::move(*rows));
 }
 
+std::string peer_of(SimMachine& machine) {
+  Query query;
+  query.kind = QueryKind::info;
+  const auto rows = machine.query(query);
+  return rows.ok() ? std::get<std::vector<node::InfoRow>>(*rows).front().peer : std::string();
+}
+
 std::string describe(SimMachine& machine) {
   Query query;
   query.kind = QueryKind::stores;

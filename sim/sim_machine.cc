@@ -86,6 +86,7 @@ SimMachine::~SimMachine() {
 Times SimMachine::times() const {
   Times now = clock_.at(scheduler_.now_us());
   now.wall_us += wall_offset_us;
+  wall_max_us_ = std::max(wall_max_us_, now.wall_us);
   return now;
 }
 
@@ -282,6 +283,7 @@ void SimMachine::emit(node::Event event) {
 Result<net::SwarmParts> SimMachine::make_host(const SecretBytes<32>& device_seed,
                                               const node::HostSettings& /*settings*/) {
   const KeyPair device = KeyPair::from_seed(device_seed);
+  if (on_device_seed) on_device_seed(device_seed.view());
   net::SwarmParts parts;
   if (transport == Transport::stream) {
     parts.host =

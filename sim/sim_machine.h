@@ -107,6 +107,8 @@ class SimMachine : private node::EventSink, private node::HostFactory {
   // A sum over everything that happened here, in order: equal for equal runs.
   uint64_t trace() const { return trace_; }
   Times times() const;
+  // The latest that its wall clock ever said to somebody who asked.
+  int64_t wall_max_us() const { return wall_max_us_; }
   // How often the node was stepped, and the most of it in one second of virtual time: one that never rests shows.
   uint64_t steps() const { return steps_; }
   uint64_t busiest_second() const { return busiest_second_; }
@@ -114,6 +116,8 @@ class SimMachine : private node::EventSink, private node::HostFactory {
   // The last lines that the machine's processes logged, of all levels, and who hears each of them ("warn net: ...").
   const std::deque<std::string>& log_lines() const { return log_.lines(); }
   std::function<void(std::string_view)> on_log;
+  // Hears the secret key of the device whenever a host is made with it.
+  std::function<void(ByteView)> on_device_seed;
   // Null: nothing is recorded.
   void set_chronicle(Chronicle* chronicle) { chronicle_ = chronicle; }
 
@@ -139,6 +143,7 @@ class SimMachine : private node::EventSink, private node::HostFactory {
   SimJobs jobs_;
   SimRandom clock_random_;
   LocalClock clock_;
+  mutable int64_t wall_max_us_ = 0;
   bool booted_ = false;
   SimLog log_;
   Chronicle* chronicle_ = nullptr;

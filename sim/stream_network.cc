@@ -88,6 +88,13 @@ std::string StreamNetwork::address_seen(const StreamHost& dialer, size_t by) con
   return multiaddr_of(box->outside(false, box->forwards() ? kPort : static_cast<uint16_t>(40'000 + dialer.machine_)));
 }
 
+void StreamNetwork::count_failed_dial(size_t machine, const net::PeerId& peer) {
+  std::deque<uint64_t>& times = failed_dials_[{machine, peer}];
+  times.push_back(scheduler_.now_us());
+  while (times.front() + kDialWindowUs < scheduler_.now_us()) times.pop_front();
+  busiest_dialing_ = std::max(busiest_dialing_, times.size());
+}
+
 void StreamNetwork::finish_dial(uint64_t from_host, uint64_t dial, const std::string& address, const net::PeerId& peer,
                                 uint64_t begun) {
   const auto from = hosts_.find(from_host);
@@ -99,6 +106,7 @@ void StreamNetwork::finish_dial(uint64_t from_host, uint64_t dial, const std::st
       scheduler_.after(500'000, [=, this] { finish_dial(from_host, dial, address, peer, begun); });
       return;
     }
+    count_failed_dial(dialer.machine_, peer);
     dialer.push(net::DialFailed{dial, fail(Code::unreachable, "nobody answers at " + address)});
     return;
   }
@@ -107,6 +115,7 @@ void StreamNetwork::finish_dial(uint64_t from_host, uint64_t dial, const std::st
     dialer.push(net::DialFailed{dial, fail(Code::denied, "another peer answers at " + address)});
     return;
   }
+  failed_dials_.erase({dialer.machine_, peer});
   const uint64_t id = ++last_id_;
   Link& link = links_[id];
   link.id = id;

@@ -22,7 +22,7 @@ constexpr uint64_t kSecondUs = 1'000'000;
 constexpr const char* kStoreName = "shared";
 constexpr size_t kAdmin = 0;
 
-enum ActionKind : uint32_t { kInvite, kJoin, kRevoke, kRemove, kWrite, kCreate };
+enum ActionKind : uint32_t { kInvite, kJoin, kRevoke, kRemove, kWrite, kCreate, kRemoveThis };
 
 // What the application on the first machine, which is the only admin, knows of an invite.
 struct Issued {
@@ -70,16 +70,23 @@ class MembersRun : public NodeWorkload {
     size_t machine = 0;
     bool acknowledged = false;
     bool after_removal = false;  // submitted when its machine's removal had been answered
+    bool at_removal = false;     // the admin had it when it removed the machine
+    std::set<size_t> removed;    // machines whose removal had been answered when this was submitted
   };
 
   void invite(NodeRun& run, SimRandom& draws);
   void join(NodeRun& run, size_t i, SimRandom& draws);
   void joined(NodeRun& run, size_t i, size_t number, uint64_t asked_us, int64_t asked_wall_us);
   void revoke(NodeRun& run, SimRandom& draws);
-  void remove(NodeRun& run, SimRandom& draws);
+  void remove(NodeRun& run, size_t i);
   void write(NodeRun& run, size_t i);
   void create(NodeRun& run, size_t i, const std::string& name);
   bool everywhere(NodeRun& run, const Write& write);
+  // Every steady member is to have it at the end.
+  bool is_owed(const Write& write) const {
+    return write.at_removal || (write.acknowledged && is_steady(write.machine));
+  }
+  void check_outsiders(NodeRun& run);
   // Members whose writes count without question.
   // Nobody took a right from them: who loses one while it writes keeps what it wrote before it heard of it, and others do
   // not take it.
@@ -87,6 +94,9 @@ class MembersRun : public NodeWorkload {
     const Device& device = devices_[i];
     return i == kAdmin || (device.joined && !device.removal_asked && !(device.asked_to_read && device.asked_to_write));
   }
+
+  // Its removal was answered, and it has not tried to come back.
+  bool is_out(size_t i) const { return devices_[i].removed_us.has_value() && devices_[i].rejoined == 0; }
 
   std::vector<Device> devices_;
   std::vector<Issued> invites_;
@@ -129,7 +139,9 @@ void MembersRun::act(NodeRun& run, const Action& action) {
     case kRevoke:
       return revoke(run, draws);
     case kRemove:
-      return remove(run, draws);
+      return remove(run, draws.between(1, run.nodes() - 1));
+    case kRemoveThis:
+      return remove(run, action.machine);
     case kCreate:
       return create(run, i, "made by " + std::to_string(i));
     default:
@@ -221,13 +233,19 @@ void MembersRun::revoke(NodeRun& run, SimRandom& draws) {
   });
 }
 
-void MembersRun::remove(NodeRun& run, SimRandom& draws) {
-  const size_t i = draws.between(1, run.nodes() - 1);
+void MembersRun::remove(NodeRun& run, size_t i) {
+  if (i == kAdmin) return;
   Request request;
   request.kind = RequestKind::peer_remove;
   request.x = to_bytes(devices_[i].peer);
   devices_[i].removal_asked = true;
   run.note(kAdmin, "removes machine " + std::to_string(i));
+  // What counts of the removed device is what the admin has by now, for everybody.
+  for (Write& write : writes_) {
+    if (write.machine != i) continue;
+    const auto value = value_of(run.machine(kAdmin), devices_[kAdmin].store, write.key);
+    write.at_removal = write.at_removal || (value.ok() && value->has_value());
+  }
   run.submit(kAdmin, std::move(request), [this, &run, i](const node::Event* done) {
     if (done == nullptr || done->status != Code::ok) return;
     devices_[i].removed_us = run.now_us();
@@ -241,7 +259,10 @@ void MembersRun::write(NodeRun& run, size_t i) {
   write.machine = i;
   write.key = "own/" + std::to_string(i) + "/" + std::to_string(writes_.size());
   write.value = "machine " + std::to_string(i) + " writes number " + std::to_string(writes_.size());
-  write.after_removal = devices_[i].removed_us.has_value() && devices_[i].rejoined == 0;
+  write.after_removal = is_out(i);
+  for (size_t other = 0; other < run.nodes(); ++other) {
+    if (is_out(other)) write.removed.insert(other);
+  }
   Request request;
   request.kind = RequestKind::store_write;
   request.store = devices_[i].store;
@@ -286,9 +307,8 @@ bool MembersRun::settled(NodeRun& run) {
     const node::StoreRow row = store_row(run.machine(i), kStoreName);
     if (row.stats.digest != first.stats.digest || row.stats.held != 0) return false;
   }
-  return std::all_of(writes_.begin(), writes_.end(), [&](const Write& write) {
-    return !write.acknowledged || !is_steady(write.machine) || everywhere(run, write);
-  });
+  return std::all_of(writes_.begin(), writes_.end(),
+                     [&](const Write& write) { return !is_owed(write) || everywhere(run, write); });
 }
 
 std::string roles_of(const Device& device) {
@@ -306,13 +326,27 @@ std::string MembersRun::states(NodeRun& run) {
             describe(run.machine(i)) + "]";
   }
   for (const Write& write : writes_) {
-    if (write.acknowledged && is_steady(write.machine) && !everywhere(run, write))
-      return text + " missing: " + write.key;
+    if (is_owed(write) && !everywhere(run, write)) return text + " missing: " + write.key;
   }
   return text;
 }
 
+// Who was removed gets nothing any more: by now all paths are open and everybody has had time.
+void MembersRun::check_outsiders(NodeRun& run) {
+  for (const Write& write : writes_) {
+    for (const size_t i : write.removed) {
+      if (!is_out(i) || write.machine == i || devices_[i].store == 0) continue;
+      const auto value = value_of(run.machine(i), devices_[i].store, write.key);
+      if (value.ok() && value->has_value()) {
+        run.violated("removal",
+                     "machine " + std::to_string(i) + " was removed, and got " + write.key + ", written later");
+      }
+    }
+  }
+}
+
 void MembersRun::check(NodeRun& run) {
+  check_outsiders(run);
   for (const Write& write : writes_) {
     const auto value = value_of(run.machine(kAdmin), devices_[kAdmin].store, write.key);
     if (!value.ok()) return (void)run.violated("read", "reading " + write.key + " failed: " + value.error().detail);
@@ -339,6 +373,36 @@ void MembersRun::check(NodeRun& run) {
 
 // ---- What is drawn ----------------------------------------------------------------------------------------------------
 
+// Everybody joins; then the admin is cut off and removes one, who writes on; another takes it, and brings it to the admin when
+// the one who was removed is away. The admin must not take it.
+void draw_late_news(SimRandom& random, Plan& plan) {
+  const uint64_t begin_us = plan.duration_us;
+  const size_t gone = random.between(1, plan.nodes - 1);
+  plan.duration_us += 20 * kSecondUs;
+  for (uint64_t n = 0; n < 6; ++n) {
+    plan.actions.push_back({begin_us + n * kSecondUs / 2, kAdmin, kInvite, random.next_u64()});
+    for (size_t i = 1; i < plan.nodes; ++i) {
+      plan.actions.push_back({begin_us + kSecondUs + n * kSecondUs / 2, i, kJoin, random.next_u64()});
+    }
+  }
+  Fault apart;
+  apart.kind = FaultKind::isolate;
+  apart.machine = kAdmin;
+  apart.at_us = begin_us + 6 * kSecondUs;
+  apart.for_us = 8 * kSecondUs;
+  plan.faults.push_back(apart);
+  plan.actions.push_back({begin_us + 7 * kSecondUs, gone, kRemoveThis, random.next_u64()});
+  for (uint64_t n = 0; n < 4; ++n) {
+    plan.actions.push_back({begin_us + 8 * kSecondUs + n * kSecondUs / 2, gone, kWrite, random.next_u64()});
+  }
+  Fault away;
+  away.kind = FaultKind::stop;
+  away.machine = gone;
+  away.at_us = begin_us + 13 * kSecondUs;
+  away.for_us = 60 * kSecondUs;
+  plan.faults.push_back(away);
+}
+
 void draw_members(SimRandom& random, Plan& plan) {
   SimRandom own = random.fork("members");
   if (plan.duration_us == 0) plan.duration_us = own.between(10 * kSecondUs, 60 * kSecondUs);
@@ -358,10 +422,13 @@ void draw_members(SimRandom& random, Plan& plan) {
                                           : kWrite;
     plan.actions.push_back({own.below(plan.duration_us), own.below(plan.nodes), kind, own.next_u64()});
   }
-  std::stable_sort(plan.actions.begin(), plan.actions.end(),
-                   [](const Action& a, const Action& b) { return a.at_us < b.at_us; });
   SimRandom faults = random.fork("faults");
   draw_faults(faults, plan, all_survivable_faults());
+  if (plan.nodes > 2 && own.chance(20)) draw_late_news(own, plan);
+  std::stable_sort(plan.actions.begin(), plan.actions.end(),
+                   [](const Action& a, const Action& b) { return a.at_us < b.at_us; });
+  std::stable_sort(plan.faults.begin(), plan.faults.end(),
+                   [](const Fault& a, const Fault& b) { return a.at_us < b.at_us; });
 }
 
 }  // namespace

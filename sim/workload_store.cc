@@ -17,8 +17,9 @@ using node::RequestKind;
 
 constexpr uint64_t kSecondUs = 1'000'000;
 constexpr const char* kStoreName = "shared";
+constexpr int64_t kAheadMs = 5 * 60 * 1'000 + 2'000;
 
-enum ActionKind : uint32_t { kWrite, kRead, kSync, kRewatch, kVerify };
+enum ActionKind : uint32_t { kWrite, kRead, kSync, kRewatch, kVerify, kBurst, kRefused };
 
 class StoreRun : public NodeWorkload {
  public:
@@ -37,6 +38,7 @@ class StoreRun : public NodeWorkload {
   struct Application {
     uint64_t store = 0;  // handle in the present process
     uint64_t watch = 0;  // operation in the present process
+    std::string peer;    // its own peer id
     WatchModel watched;
   };
 
@@ -48,6 +50,11 @@ class StoreRun : public NodeWorkload {
   void read(NodeRun& run, size_t i, SimRandom& draws);
   bool check_heads(NodeRun& run, size_t i, const std::string& key);
   bool check_groups(NodeRun& run, size_t i);
+  void check_group_of(NodeRun& run, size_t i, const std::string& key, const std::string& value);
+  std::string unmirrored(NodeRun& run, size_t i);
+  void refused(NodeRun& run, size_t i);
+  void sync(NodeRun& run, size_t i, SimRandom& draws);
+  void check_synced(NodeRun& run, size_t i, const std::map<std::string, size_t>& promised);
   void check_superseded(NodeRun& run, size_t i, const std::vector<store::Head>& seen, const std::string& key,
                         const std::string& value);
 
@@ -61,6 +68,7 @@ class StoreRun : public NodeWorkload {
 
 bool StoreRun::set_up(NodeRun& run) {
   apps_.resize(run.nodes());
+  for (size_t i = 0; i < run.nodes(); ++i) apps_[i].peer = peer_of(run.machine(i));
   Request create;
   create.kind = RequestKind::store_create;
   create.x = to_bytes(kStoreName);
@@ -101,7 +109,15 @@ void StoreRun::watch(NodeRun& run, size_t i) {
 // ---- While things go wrong --------------------------------------------------------------------------------------------
 
 void StoreRun::tend(NodeRun& run, size_t i) {
-  if (find_store(run, i) && apps_[i].watch == 0) watch(run, i);  // it ended when the node was suspended
+  if (apps_.empty()) return;
+  Application& app = apps_[i];
+  if (!find_store(run, i) || app.watch != 0) return;
+  // The watch ended when the node was suspended. What the application holds stays good.
+  const uint64_t now = store_handle(run.machine(i), kStoreName);
+  if (now != 0 && now != app.store) {
+    run.violated("handle", "machine " + std::to_string(i) + "'s store has another number than before it was suspended");
+  }
+  watch(run, i);
 }
 
 void StoreRun::on_up(NodeRun& run, size_t i) { find_store(run, i); }
@@ -119,11 +135,35 @@ void StoreRun::on_event(NodeRun& run, size_t i, const node::Event& event) {
     run.violated("watch", "a watch was reset though nothing was lost");
   }
   if (event.kind != node::EventKind::store_change || event.op != app.watch) return;
+  const std::string key = to_string(ByteView(event.key));
   std::optional<std::string> value;
   if (!event.deleted) value = to_string(ByteView(event.data));
-  const std::string wrong =
-      app.watched.take(model_, event.epoch, event.sequence, to_string(ByteView(event.key)), value);
+  const std::string wrong = app.watched.take(model_, event.epoch, event.sequence, key, value);
   if (!wrong.empty()) run.violated("watch", "machine " + std::to_string(i) + ": " + wrong);
+  if (event.winner) app.watched.mirror(key, value);
+  // What is further ahead than five minutes waits (core/store/hlc.h); its own machine may be ahead of itself.
+  if (!key.starts_with("own/" + std::to_string(i)) && value && value->starts_with("machine ") &&
+      !value->starts_with("machine " + std::to_string(i)) &&
+      static_cast<int64_t>(event.hlc_wall_ms) > run.machine(i).wall_max_us() / 1'000 + kAheadMs) {
+    run.violated("clock", "machine " + std::to_string(i) + " applied a write from the future: " + key);
+  }
+  if (value) check_group_of(run, i, key, *value);
+}
+
+// A change that is told is there with all that was written with it.
+void StoreRun::check_group_of(NodeRun& run, size_t i, const std::string& key, const std::string& value) {
+  const auto attempt = model_.find(key, value);
+  if (!attempt || apps_[i].store == 0 || !run.up(i)) return;
+  const std::vector<size_t>& together = model_.groups().at(model_.at(*attempt).group);
+  if (together.size() < 2) return;
+  for (const size_t number : together) {
+    const KvModel::Attempt& one = model_.at(number);
+    if (one.answer == KvModel::Answer::refused || !one.value || model_.attempts_of(one.key).size() != 1) continue;
+    const auto there = value_of(run.machine(i), apps_[i].store, one.key);
+    if (there.ok() && !there->has_value()) {
+      run.violated("transaction", "machine " + std::to_string(i) + " was told of " + key + " and has not " + one.key);
+    }
+  }
 }
 
 void StoreRun::act(NodeRun& run, const Action& action) {
@@ -136,9 +176,13 @@ void StoreRun::act(NodeRun& run, const Action& action) {
     case kRead:
       return read(run, i, draws);
     case kSync:
-      request.kind = RequestKind::sync;
-      run.submit(i, std::move(request));
-      return run.count("syncs asked for");
+      return sync(run, i, draws);
+    case kRefused:
+      return refused(run, i);
+    case kBurst:
+      // An application that ends with its hands full: every write is answered all the same.
+      for (int n = 0; n < 4; ++n) write(run, i, draws);
+      return run.machine(i).stop();
     case kRewatch:
       // Ends the watch; another goes on where it was.
       if (apps_[i].watch != 0) run.machine(i).cancel(apps_[i].watch);
@@ -150,6 +194,57 @@ void StoreRun::act(NodeRun& run, const Action& action) {
       return;
     default:
       return write(run, i, draws);
+  }
+}
+
+// What is no write is refused, and does not keep others from being written.
+void StoreRun::refused(NodeRun& run, size_t i) {
+  Request request;
+  request.kind = RequestKind::store_write;
+  request.store = apps_[i].store;
+  request.writes.emplace_back();  // without a key
+  run.submit(i, std::move(request), [&run](const node::Event* done) {
+    if (done != nullptr && done->status == Code::ok) run.violated("answer", "a write without a key was taken");
+  });
+}
+
+// With one peer: afterwards everything is here that it had acknowledged before.
+void StoreRun::sync(NodeRun& run, size_t i, SimRandom& draws) {
+  const size_t with = (i + 1 + draws.below(run.nodes() - 1)) % run.nodes();
+  const std::string prefix = "own/" + std::to_string(with) + "/";
+  std::map<std::string, size_t> promised;
+  for (const std::string& key : model_.own_keys()) {
+    if (!key.starts_with(prefix)) continue;
+    for (const size_t number : model_.attempts_of(key)) {
+      if (model_.at(number).answer == KvModel::Answer::acknowledged && model_.at(number).value) promised[key] = number;
+    }
+  }
+  Request request;
+  request.kind = RequestKind::sync;
+  request.store = apps_[i].store;
+  request.x = to_bytes(apps_[with].peer);
+  run.count("syncs asked for");
+  run.submit(i, std::move(request), [this, &run, i, promised](const node::Event* done) {
+    if (done == nullptr || done->status != Code::ok || !run.up(i)) return;
+    run.count("syncs");
+    check_synced(run, i, promised);
+  });
+}
+
+void StoreRun::check_synced(NodeRun& run, size_t i, const std::map<std::string, size_t>& promised) {
+  // Entries that wait for their time are here as well, and not to be read.
+  if (apps_[i].store == 0 || store_row(run.machine(i), kStoreName).stats.held != 0) return;
+  for (const auto& [key, least] : promised) {
+    const auto value = value_of(run.machine(i), apps_[i].store, key);
+    if (!value.ok()) return;
+    const auto number = model_.find(key, *value);
+    if (!number || (*value && *number < least)) {
+      run.violated("sync",
+                   "machine " + std::to_string(i) + " had synced, and has not what was acknowledged before: " + key);
+    }
+    if (!*value && model_.attempts_of(key).back() == least) {
+      run.violated("sync", "machine " + std::to_string(i) + " had synced, and has not " + key);
+    }
   }
 }
 
@@ -184,26 +279,30 @@ void StoreRun::write(NodeRun& run, size_t i, SimRandom& draws) {
   request.kind = RequestKind::store_write;
   request.store = apps_[i].store;
   std::vector<size_t> attempts;
-  std::set<Bytes> used;
+  std::map<Bytes, size_t> used;  // and the attempt
   const uint64_t ops = draws.chance(static_cast<uint32_t>(run.knob("transactions", 20))) ? draws.between(2, 20) : 1;
   const uint64_t group = ++groups_;
   for (uint64_t n = 0; n < ops; ++n) {
     store::WriteOp op = draw_op(run, i, draws, attempts, group);
-    if (!used.insert(op.key).second) {
-      model_.answered(attempts.back(), KvModel::Answer::refused);  // one operation a key: it is not even asked
-      attempts.pop_back();
-      continue;
+    // Of several operations on one key the last one counts: nothing can ever see the others.
+    const auto [earlier, fresh] = used.try_emplace(op.key, attempts.back());
+    if (!fresh) {
+      model_.answered(earlier->second, KvModel::Answer::refused);
+      std::erase(attempts, earlier->second);
+      earlier->second = attempts.back();
     }
     request.writes.push_back(std::move(op));
   }
   // What this machine sees of the key now must be gone once the write is there.
   const std::string key = model_.at(attempts.front()).key;
+  if (request.writes.size() < 2) run.note(i, "writes " + key);
   const std::string value = model_.at(attempts.front()).value.value_or("");
   std::vector<store::Head> seen;
   if (auto heads = heads_of(run.machine(i), apps_[i].store, key); heads.ok()) seen = std::move(*heads);
-  run.note(i, "writes " + key + (ops > 1 ? " and others" : ""));
+  if (request.writes.size() > 1) run.note(i, "writes " + key + " and others");
   run.submit(i, std::move(request), [this, &run, i, attempts, seen, key, value](const node::Event* done) {
     for (const size_t attempt : attempts) model_.answered(attempt, answer_of(done));
+    if (done != nullptr && done->status == Code::denied) run.violated("answer", "a write was denied: " + done->detail);
     if (done == nullptr || done->status != Code::ok) return;
     run.count("writes acknowledged", attempts.size());
     if (run.up(i)) check_superseded(run, i, seen, key, value);
@@ -266,6 +365,16 @@ bool StoreRun::check_heads(NodeRun& run, size_t i, const std::string& key) {
 
 // ---- Afterwards -----------------------------------------------------------------------------------------------------
 
+// A key of which the winners that the watch told of are not what is read; empty: none.
+std::string StoreRun::unmirrored(NodeRun& run, size_t i) {
+  for (int64_t n = 0; n < run.knob("contested_keys", 5); ++n) {
+    const std::string key = "contested/" + std::to_string(n);
+    const auto value = value_of(run.machine(i), apps_[i].store, key);
+    if (value.ok() && *value != apps_[i].watched.mirrored(key)) return key;
+  }
+  return {};
+}
+
 bool StoreRun::settled(NodeRun& run) {
   for (Application& app : apps_) {
     if (app.store == 0) return false;
@@ -276,6 +385,9 @@ bool StoreRun::settled(NodeRun& run) {
     if (row.stats.digest != first.stats.digest || row.stats.held != 0) return false;
     // The last records may be some that change nothing a watch tells of (who an author is).
     if (!apps_[i].watched.complain_of_missing(model_).empty()) return false;
+  }
+  for (size_t i = 0; i < run.nodes(); ++i) {
+    if (!unmirrored(run, i).empty()) return false;
   }
   const Bytes state = state_digest(run.machine(0), apps_[0].store);
   for (size_t i = 1; i < run.nodes(); ++i) {
@@ -296,6 +408,9 @@ std::string StoreRun::states(NodeRun& run) {
             std::to_string(apps_[i].watched.sequence()) + ", pending " + std::to_string(run.pending(i)) + "]";
     if (const std::string missing = apps_[i].watched.complain_of_missing(model_); !missing.empty())
       text += " " + missing;
+    if (const std::string key = unmirrored(run, i); !key.empty()) {
+      text += " who follows the winners of its watch has another value of " + key;
+    }
   }
   return text;
 }
@@ -353,7 +468,13 @@ void draw_actions(SimRandom& random, Plan& plan, uint64_t count) {
   SimRandom own = random.fork("actions");
   for (uint64_t n = 0; n < count; ++n) {
     const uint64_t dice = own.below(100);
-    const uint32_t kind = dice < 80 ? kWrite : dice < 90 ? kRead : dice < 95 ? kSync : dice < 98 ? kRewatch : kVerify;
+    const uint32_t kind = dice < 80   ? kWrite
+                          : dice < 90 ? kRead
+                          : dice < 95 ? kSync
+                          : dice < 97 ? kRewatch
+                          : dice < 98 ? kVerify
+                          : dice < 99 ? kBurst
+                                      : kRefused;
     plan.actions.push_back({own.below(plan.duration_us), own.below(plan.nodes), kind, own.next_u64()});
   }
   std::stable_sort(plan.actions.begin(), plan.actions.end(),
@@ -373,6 +494,8 @@ void draw_knobs(SimRandom& random, Plan& plan) {
 void draw_store(SimRandom& random, Plan& plan) {
   SimRandom own = random.fork("store");
   if (plan.duration_us == 0) plan.duration_us = own.between(3 * kSecondUs, 30 * kSecondUs);
+  // Some runs are long enough for what waits and backs off.
+  if (own.chance(5)) plan.duration_us = std::max(plan.duration_us, own.between(60 * kSecondUs, 120 * kSecondUs));
   draw_knobs(random, plan);
   draw_actions(random, plan, std::max<uint64_t>(1, plan.duration_us * own.between(1, 8) / kSecondUs));
   SimRandom faults = random.fork("faults");

@@ -17,7 +17,7 @@ using node::RequestKind;
 constexpr uint64_t kSecondUs = 1'000'000;
 constexpr const char* kProtocol = "/sim/echo/1.0.0";
 constexpr size_t kNonceSize = 8;
-constexpr size_t kWriteMax = 100'000;
+constexpr size_t kWriteMax = 600'000;
 
 enum ActionKind : uint32_t { kEcho, kReset, kDisconnect, kPing };
 
@@ -293,7 +293,8 @@ bool StreamsRun::settled(NodeRun& run) {
   for (size_t i = 1; i < run.nodes(); ++i) {
     if (last_[i] != nullptr && last_[i]->complete) continue;
     all = false;
-    if (last_[i] == nullptr || last_[i]->over) last_[i] = echo(run, i, 0, 50'000);
+    if (last_[i] == nullptr || last_[i]->over)
+      last_[i] = echo(run, i, 0, static_cast<uint64_t>(run.knob("last_size", 50'000)));
   }
   // What hangs is ended: an exchange with a peer that went away silently may wait for a long time.
   for (auto& mine : open_) std::erase_if(mine, [](const ExchangePtr& exchange) { return exchange->over; });
@@ -334,6 +335,8 @@ void draw_streams(SimRandom& random, Plan& plan) {
   plan.knobs["families"] = static_cast<int64_t>(own.below(3));
   plan.knobs["look_us"] = static_cast<int64_t>(draw_scale(own, 1'000, 50'000));
   plan.knobs["size_max"] = static_cast<int64_t>(draw_scale(own, 1'000, 2'000'000));
+  // More than any window, in some runs.
+  plan.knobs["last_size"] = own.chance(30) ? 2'000'000 : 50'000;
   const uint64_t count = own.between(5, 60);
   plan.actions.reserve(count);
   for (uint64_t n = 0; n < count; ++n) {

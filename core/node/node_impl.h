@@ -98,6 +98,7 @@ struct SyncOp {
   std::set<DeviceKey> reached;
   std::map<std::pair<DeviceKey, StoreId>, uint32_t> asked;  // the question's number
   std::set<std::pair<DeviceKey, StoreId>> answered;
+  bool refused = false;  // a peer refuses a session, again and again
   std::string problem;
   uint64_t progress_at = 0;    // monotonic time of the last progress
   uint64_t progress_seen = 0;  // entries moved by then

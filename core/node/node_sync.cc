@@ -307,7 +307,11 @@ bool NodeImpl::sync_done_with(SyncOp& op, const DeviceKey& device) {
     if (session == nullptr) {
       // Refused at least twice: the peer does not have it. Otherwise it is about to be opened.
       const auto retry = peer.retries.find(slot->id());
-      if (retry == peer.retries.end() || retry->second.delay_us <= 2 * kSessionRetryUsMin) done = false;
+      if (retry == peer.retries.end() || retry->second.delay_us <= 2 * kSessionRetryUsMin) {
+        done = false;
+      } else {
+        op.refused = true;
+      }
       continue;
     }
     if (session->machine.stage() != store::SyncSession::Stage::open) {
@@ -348,6 +352,7 @@ bool NodeImpl::sync_step(SyncOp& op) {
     op.progress_at = context_.now.mono_us;
   }
   bool done = op.dialing.empty();
+  op.refused = false;
   for (auto device = op.reached.begin(); device != op.reached.end();) {
     if (peer_of(*device).connection == 0) {
       op.problem = "the connection was lost";
@@ -359,6 +364,11 @@ bool NodeImpl::sync_step(SyncOp& op) {
   }
   if (done && op.reached.empty()) {
     end_sync(op, Code::unreachable, op.problem.empty() ? "no peer could be reached" : op.problem);
+    return true;
+  }
+  // Whoever names a store wants it from those who have it. Of all stores, some may not be everywhere.
+  if (done && op.refused && (op.store || op.answered.empty())) {
+    end_sync(op, Code::unreachable, "a peer does not open the store: it has it not, or cannot read it now");
     return true;
   }
   if (done) {

@@ -272,7 +272,9 @@ int vfs_delete(sqlite3_vfs* vfs, const char* path, int sync_folder) {
   Vfs::Impl& impl = vfs_of(vfs);
   const Status removed = impl.files.remove(path);
   if (!removed.ok()) return impl.remember(removed.error(), SQLITE_IOERR_DELETE);
-  if (sync_folder == 0) return SQLITE_OK;
+  // SQLite does not ask for it when it removes a WAL it has moved into the database. One that comes back after a power cut brings
+  // what was rolled back since.
+  if (sync_folder == 0 && !std::string_view(path).ends_with("-wal")) return SQLITE_OK;
   const Status synced = impl.files.sync_folder(parent_of(path));
   return synced.ok() ? SQLITE_OK : impl.remember(synced.error(), SQLITE_IOERR_DIR_FSYNC);
 }
@@ -371,6 +373,8 @@ Result<std::shared_ptr<void>> Vfs::settle(std::string_view path) {
     // dropped from it is in the WAL still.
     SEREUS_TRY(write_again(impl_->files, std::string(path), kPageSize));
     SEREUS_TRY(write_again(impl_->files, std::string(path) + "-wal", UINT64_MAX));
+    // A WAL whose removal is not durable would come back after a power cut, with what was rolled back since.
+    SEREUS_TRY(impl_->files.sync_folder(parent_of(std::string(path).c_str())));
   }
   return std::shared_ptr<void>(std::move(locks));
 }
