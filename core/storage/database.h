@@ -191,8 +191,8 @@ class Transaction {
   Transaction& operator=(const Transaction&) = delete;
   ~Transaction();
 
-  // On failure nothing of the transaction remains (it is rolled back). With Durability::full it is on stable storage
-  // when this returns ok. A failure with Code::io may leave it committed or not: reopen to know.
+  // On failure nothing of the transaction remains (it is rolled back, which takes no memory). With Durability::full it is on
+  // stable storage when this returns ok. A failure with Code::io may leave it committed or not: reopen to know.
   Status commit();
   void rollback();
 
