@@ -5,6 +5,7 @@
 #include "core/crypto/kdf.h"
 #include "core/storage/database.h"
 #include "sim/allocation_faults.h"
+#include "sim/workload.h"
 #include "tests/unit/sim/node_world.h"
 
 namespace sereus::sim {
@@ -116,6 +117,28 @@ TEST_F(Allocation, AWriteIsDoneOrRefused) {
   ASSERT_TRUE(arrives(alice(), "shared", "key", last));
 }
 
+// Whose statements are not prepared yet: also the one that commits, when the entry is in the log already.
+TEST_F(Allocation, TheFirstWriteIsDoneOrRefusedOrLate) {
+  ASSERT_EQ(put(alice(), store_of_alice, "key", "first").status, Code::ok);
+  std::string last = "first";
+  at_each_place(11, [&](const auto& arm) {
+    ASSERT_NO_FATAL_FAILURE(stop(alice()));
+    ASSERT_TRUE(alice().start().ok());
+    arm();
+    const std::string value = "value " + std::to_string(places_);
+    const node::Event done = put(alice(), handle(alice(), "shared"), "key", value);
+    AllocationFaults::off();
+    if (done.status == Code::ok) last = value;
+    EXPECT_TRUE(done.status == Code::ok || done.status == Code::no_memory) << done.detail;
+    ASSERT_EQ(put(alice(), handle(alice(), "shared"), "other", value).status, Code::ok);
+    const std::string found = get(alice(), handle(alice(), "shared"), "key");
+    ASSERT_TRUE(found == last || found == value) << found;
+    refused_ += done.status == Code::ok ? 0 : 1;
+    last = found;
+  });
+  EXPECT_GT(refused_, 0u);
+}
+
 // Reads ask the database again for what is not in memory.
 TEST_F(Allocation, AReadIsRightOrRefused) {
   ASSERT_EQ(put(alice(), store_of_alice, "key", "value").status, Code::ok);
@@ -195,6 +218,21 @@ class AllocationOverNetwork : public Allocation {
   }
 };
 
+TEST_F(AllocationOverNetwork, ANodeWithHostsOpensOrSaysWhy) {
+  ASSERT_NO_FATAL_FAILURE(share(Transport::both));
+  at_each_place(211, [&](const auto& arm) {
+    ASSERT_NO_FATAL_FAILURE(stop(bob()));
+    arm();
+    const Status started = bob().start();
+    AllocationFaults::off();
+    if (started.ok()) return;
+    ++refused_;
+    EXPECT_EQ(started.code(), Code::no_memory) << started.error().detail;
+    ASSERT_TRUE(bob().start().ok());
+  });
+  EXPECT_GT(refused_, 0u);
+}
+
 TEST_F(AllocationOverNetwork, QuicConnectsAgain) {
   ASSERT_NO_FATAL_FAILURE(share(Transport::quic));
   connect_anew(61);
@@ -203,6 +241,46 @@ TEST_F(AllocationOverNetwork, QuicConnectsAgain) {
 TEST_F(AllocationOverNetwork, TcpConnectsAgain) {
   ASSERT_NO_FATAL_FAILURE(share(Transport::tcp));
   connect_anew(61);
+}
+
+TEST(AllocationFaultsOfARun, AreItsSeeds) {
+  PlanWishes wishes;
+  wishes.workload = "store";
+  wishes.transport = Transport::quic;
+  auto plan = draw_plan(7, wishes);
+  ASSERT_TRUE(plan.ok());
+  for (const int64_t nth : {1, 300, 2'000}) {
+    Fault fault;
+    fault.kind = FaultKind::no_memory;
+    fault.amount = nth;
+    fault.at_us = static_cast<uint64_t>(nth) * 500;
+    plan->faults.push_back(fault);
+  }
+  const uint64_t before = AllocationFaults::failures();
+  const Outcome once = run_plan(*plan);
+  EXPECT_GT(AllocationFaults::failures(), before);
+  EXPECT_EQ(once.violation, "");
+  EXPECT_EQ(run_plan(*plan).trace, once.trace);
+}
+
+TEST(AllocationFaultsOfARun, AreDrawnFromASeed) {
+  const auto failures = [](uint32_t ppm, uint64_t seed) {
+    std::string which;
+    const crypto::Argon2Params params = crypto::Argon2Params::weak_for_tests();
+    AllocationFaults::fail_ppm(ppm, seed);
+    for (int i = 0; i < 100; ++i) {
+      const auto key =
+          crypto::argon2id(as_bytes("passphrase"), crypto::Argon2Salt{}, params, crypto::Argon2Floor::tests);
+      which += key.ok() ? '.' : 'x';
+    }
+    AllocationFaults::off();
+    return which;
+  };
+  crypto::init();
+  EXPECT_EQ(failures(0, 1), std::string(100, '.'));
+  EXPECT_EQ(failures(1'000'000, 1), std::string(100, 'x'));
+  EXPECT_EQ(failures(300'000, 1), failures(300'000, 1));
+  EXPECT_NE(failures(300'000, 1), failures(300'000, 2));
 }
 
 TEST(AllocationOfSecrets, ArgonSaysThatThereIsNoMemory) {
