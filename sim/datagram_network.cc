@@ -9,6 +9,7 @@
 namespace sereus::sim {
 namespace {
 
+constexpr uint64_t kForwardedUs = 3'000'000;
 constexpr size_t kSocketQueueUs = 2'000;      // how long a full socket stays full, at most
 constexpr uint16_t kDrawnPortFirst = 32'768;  // as Linux draws them
 constexpr uint64_t kDrawnPorts = 28'232;      // up to 60999
@@ -174,6 +175,7 @@ void DatagramNetwork::rebind(size_t machine, bool moved) {
       at->second = moved ? moved_address(machine, is_v6, n, port) : Topology::address(machine, is_v6, port);
     }
     through.outside = at->second;
+    through.heard_us = scheduler_.now_us();
   }
   std::erase_if(outside_, [&](const auto& item) { return drawn.contains(item.second); });
   for (const auto& [socket, endpoint] : drawn) outside_[endpoint] = socket;
@@ -358,7 +360,15 @@ bool DatagramNetwork::deliver(size_t from, SocketId from_socket, const Datagram&
 
 void DatagramNetwork::hand_over(SocketId id, const Datagram& datagram) {
   const Socket& socket = sockets_.at(id);
-  if (topology_.box_of(socket.machine) == nullptr) (void)flow(id, datagram.from, false);
+  if (topology_.box_of(socket.machine) == nullptr) {
+    Flow& through = flow(id, datagram.from, false);
+    // Who keeps coming through the port that the router forwards is answered through it, whatever became of this flow before.
+    if (outside_.contains(datagram.to)) {
+      through.heard_us = scheduler_.now_us();
+    } else if (through.heard_us + kForwardedUs < scheduler_.now_us()) {
+      through.outside.reset();
+    }
+  }
   ++stats_.delivered;
   trace_.add(scheduler_.now_us());
   trace_.add(uint64_t{id});

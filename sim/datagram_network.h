@@ -117,6 +117,7 @@ class DatagramNetwork {
   };
   struct Flow {
     bool begun_here = false;
+    uint64_t heard_us = 0;              // when something came in through `outside`, or it was given
     std::optional<IpEndpoint> outside;  // none: as seen from inside
     uint64_t used_us = 0;
   };

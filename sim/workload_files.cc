@@ -53,6 +53,6 @@ void draw(SimRandom& random, Plan& plan) {
 }  // namespace
 
 const Workload kFilesWorkload{
-    "files", "disks that are full, fail, lie and rot, under the store and the keystore", 6, 1, 1, draw, run_lives};
+    "files", "disks that are full, fail, lie and rot, under the store and the keystore", 18, 1, 1, draw, run_lives};
 
 }  // namespace sereus::sim

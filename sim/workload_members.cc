@@ -435,7 +435,7 @@ void draw_members(SimRandom& random, Plan& plan) {
 
 const Workload kMembersWorkload = {"members",
                                    "an admin invites, revokes and removes while members join and write",
-                                   5,
+                                   18,
                                    2,
                                    5,
                                    draw_members,

@@ -35,6 +35,6 @@ void draw(SimRandom& random, Plan& plan) {
 }  // namespace
 
 const Workload kPowerWorkload{
-    "power", "power cuts over the store, the keystore, the log and the node's database", 10, 1, 1, draw, run_lives};
+    "power", "power cuts over the store, the keystore, the log and the node's database", 32, 1, 1, draw, run_lives};
 
 }  // namespace sereus::sim

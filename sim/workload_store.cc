@@ -516,7 +516,7 @@ void draw_crowd(SimRandom& random, Plan& plan) {
 
 const Workload kStoreWorkload = {"store",
                                  "machines share a store, write the same keys and their own, read and watch",
-                                 10,
+                                 30,
                                  2,
                                  5,
                                  draw_store,

@@ -354,7 +354,7 @@ void draw_streams(SimRandom& random, Plan& plan) {
 
 const Workload kStreamsWorkload = {"streams",
                                    "applications open streams to each other and echo every byte",
-                                   3,
+                                   12,
                                    2,
                                    4,
                                    draw_streams,

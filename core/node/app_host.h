@@ -136,6 +136,7 @@ class AppHost {
   bool on_stream_opened(const net::StreamOpened& event);
   void pump(uint64_t number);
   void pump_writes(Stream& stream);
+  void fail_writes(Stream& stream, const Error& why);
   void pump_read(Stream& stream);
   void cancel_write(uint64_t number, OpRef ref);
   void close_stream(uint64_t number, const Error& why, bool tell);

@@ -121,13 +121,22 @@ void AppHost::cancel_write(uint64_t number, OpRef ref) {
   context_.complete(ref, fail(Code::cancelled, "the write was cancelled"));
 }
 
+// Nothing more can be written; what waits is answered.
+void AppHost::fail_writes(Stream& stream, const Error& why) {
+  stream.writes_finished = stream.finished = true;
+  stream.unsent = 0;
+  for (const Write& write : std::exchange(stream.writes, {})) context_.complete(write.ref, why);
+}
+
 void AppHost::pump_writes(Stream& stream) {
   while (!stream.writes.empty()) {
     Write& write = stream.writes.front();
     const ByteView left = ByteView(write.data).subspan(write.taken);
     if (!left.empty()) {
       const auto taken = swarm_->write(stream.id, left);
-      if (!taken.ok() || *taken == 0) return;  // its end is told by an event
+      // Not all ends are told by an event: the peer may have ended only this direction.
+      if (!taken.ok()) return fail_writes(stream, taken.error());
+      if (*taken == 0) return;
       write.taken += *taken;
       if (*taken < left.size()) continue;  // asked again, so that it tells when there is room
     }
