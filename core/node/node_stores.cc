@@ -47,6 +47,8 @@ Status NodeImpl::open_local_store(const LocalStore& local) {
   StoreSlot& slot = add_slot(local);
   const StoreOpenOptions options{local.id, local.id == local.root, !local.made, config_.fsync_each};
   auto opened = open_store(*context_.ports.files, *vfs_, *context_.ports.random, context_.ports.logger, options);
+  // Of the store that says nothing: the next try finds it whole.
+  if (opened.code() == Code::no_memory) return opened.error();
   if (!opened.ok()) {
     slot.set_problem(opened.error().detail);
     context_.log(LogLevel::error, "store " + brief(local.id.view()) + " cannot be opened: " + opened.error().detail);
