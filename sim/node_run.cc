@@ -60,6 +60,7 @@ void NodeRun::finish() {
   outcome_.trace = world_.trace();
   outcome_.virtual_us = now_us();
   outcome_.counts["faults"] += faults_.happened();
+  if (const uint64_t failed = faults_.allocations_failed(); failed > 0) outcome_.counts["failed allocations"] = failed;
 }
 
 bool NodeRun::violated(std::string_view oracle, std::string what) {
@@ -220,6 +221,9 @@ void NodeRun::start(size_t i) {
     places_[i].up_at_us = now_us() + kSecondUs;
     if (!machine(i).disk().powered()) return count("power cuts while starting");
     if (faults_.disk_fails(i)) return count("starts that failed on a failing disk");
+    if (started.code() == Code::no_memory && faults_.allocations_failed() > 0) {
+      return count("starts that failed for want of memory");
+    }
     violated("start", "machine " + std::to_string(i) + " does not start: " + std::string(code_name(started.code())) +
                           " " + started.error().detail);
     return;
@@ -267,7 +271,7 @@ void NodeRun::add_canary(std::string name, Bytes bytes, bool on_disk) {
 }
 
 bool NodeRun::may_fail(size_t i, Code code) const {
-  return code == Code::suspended || code == Code::closed ||
+  return code == Code::suspended || code == Code::closed || (code == Code::no_memory && faults_.memory_fails()) ||
          (faults_.disk_fails(i) && (code == Code::io || code == Code::no_space));
 }
 
