@@ -1,2 +1,2 @@
-// The rest of the simulator's disk: see sim_disk_here.cc.
+// And its names, which are in a file of their own.
 #include "sim/sim_disk_names.cc"  // NOLINT(bugprone-suspicious-include)
