@@ -38,9 +38,8 @@ Result<SecretBytes<32>> argon2id(ByteView passphrase, const Argon2Salt& salt, co
   SecretBytes<32> key;
   const auto text = as_text(passphrase);
   const auto memory = static_cast<size_t>(params.mem_kib * 1024);
-  if (!may_allocate(memory) ||
-      crypto_pwhash(key.data(), key.kSize, text.data(), text.size(), salt.data(), params.ops,
-                    memory, crypto_pwhash_ALG_ARGON2ID13) != 0) {
+  if (!may_allocate(memory) || crypto_pwhash(key.data(), key.kSize, text.data(), text.size(), salt.data(), params.ops,
+                                             memory, crypto_pwhash_ALG_ARGON2ID13) != 0) {
     return fail(Code::no_memory,
                 "deriving a key from the passphrase needs " + std::to_string(params.mem_kib / 1024) + " MiB of memory");
   }
