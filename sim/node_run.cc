@@ -24,7 +24,7 @@ constexpr int kTries = 20;
 // Bounds of memory, about three times what runs take: a node's queues and caches, and what the simulator itself holds.
 constexpr uint64_t kHeapBase = 32 << 20;
 constexpr uint64_t kHeapPerMachine = 12 << 20;
-constexpr uint64_t kLooksPerMemory = 64;
+constexpr uint64_t kMemoryEveryUs = 5 * kSecondUs;
 // Steps of one node in one virtual second. What is busy has a reason for each; a loop has none.
 constexpr uint64_t kStepsPerSecondMax = 200'000;
 // Failed dials of one machine to one peer in half a minute. Delays double from half a second on: eight or nine, and some more
@@ -144,10 +144,14 @@ void NodeRun::disturb() {
     });
   }
   const auto look_us = static_cast<uint64_t>(knob("look_us", 50'000));
-  for (uint64_t looks = 0; now_us() < end_us && holds(); ++looks) {
+  uint64_t memory_at_us = begin_us;
+  while (now_us() < end_us && holds()) {
     world_.run_for(std::min(look_us, end_us - now_us()));
     look_after_all();
-    if (looks % kLooksPerMemory == 0) check_memory();
+    if (now_us() >= memory_at_us) {
+      check_memory();
+      memory_at_us = now_us() + kMemoryEveryUs;
+    }
   }
 }
 
