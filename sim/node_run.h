@@ -34,6 +34,7 @@ class NodeWorkload {
   // Asked again and again once everything is healed.
   virtual bool settled(NodeRun& run) = 0;
   virtual std::string states(NodeRun& /*run*/) { return {}; }  // for the text of a violation
+  virtual size_t dials() const { return 0; }  // that applications asked for: their own affair, whoever answers
   virtual void check(NodeRun& run) = 0;
 };
 

@@ -88,8 +88,18 @@ std::string StreamNetwork::address_seen(const StreamHost& dialer, size_t by) con
   return multiaddr_of(box->outside(false, box->forwards() ? kPort : static_cast<uint16_t>(40'000 + dialer.machine_)));
 }
 
-void StreamNetwork::count_failed_dial(size_t machine, const net::PeerId& peer) {
-  std::deque<uint64_t>& times = failed_dials_[{machine, peer}];
+// A system whose program is gone says so at once; without power it says nothing.
+bool StreamNetwork::is_refused(const std::string& address, size_t from) const {
+  const auto known = machines_.find(address);
+  if (known == machines_.end() || listeners_.contains(address)) return false;
+  const size_t there = known->second;
+  return topology_.routes(from, there) && topology_.answers(there) && !topology_.halted(there) &&
+         topology_.answers(from) && !topology_.halted(from) && !topology_.is_cut(from, there) &&
+         !topology_.is_cut(there, from);
+}
+
+void StreamNetwork::count_failed_dial(size_t machine, const net::PeerId& peer, const std::string& address) {
+  std::deque<uint64_t>& times = failed_dials_[{machine, peer}][address];
   times.push_back(scheduler_.now_us());
   while (times.front() + kDialWindowUs < scheduler_.now_us()) times.pop_front();
   busiest_dialing_ = std::max(busiest_dialing_, times.size());
@@ -102,11 +112,11 @@ void StreamNetwork::finish_dial(uint64_t from_host, uint64_t dial, const std::st
   StreamHost& dialer = *from->second;
   StreamHost* found = listener_at(address, dialer.machine_);
   if (found == nullptr || !handshake_passes(dialer, *found)) {
-    if (scheduler_.now_us() < begun + kDialTimeoutUs) {
+    if (scheduler_.now_us() < begun + kDialTimeoutUs && !is_refused(address, dialer.machine_)) {
       scheduler_.after(500'000, [=, this] { finish_dial(from_host, dial, address, peer, begun); });
       return;
     }
-    count_failed_dial(dialer.machine_, peer);
+    count_failed_dial(dialer.machine_, peer, address);
     dialer.push(net::DialFailed{dial, fail(Code::unreachable, "nobody answers at " + address)});
     return;
   }
@@ -247,6 +257,7 @@ Status StreamHost::listen(std::string_view) {
   const std::string address = multiaddr_of(network_.topology_.interface_address(machine_, false, kPort));
   addresses_.push_back(address);
   network_.listeners_[address] = this;
+  network_.machines_[address] = machine_;
   return {};
 }
 

@@ -43,7 +43,8 @@ class StreamNetwork {
 
   // `wake` is called when the host has something for its node.
   std::unique_ptr<net::Host> make_host(size_t machine, const net::PeerId& peer, std::function<void()> wake);
-  // The most dials of one machine to one peer that failed within kDialWindowUs, with none in between that did not.
+  // The most dials of one machine to one address of a peer that failed within kDialWindowUs, with none to that peer in between
+  // that did not.
   static constexpr uint64_t kDialWindowUs = 30'000'000;
   size_t busiest_dialing() const { return busiest_dialing_; }
   uint64_t bytes_carried() const { return bytes_carried_; }
@@ -85,11 +86,12 @@ class StreamNetwork {
   uint64_t delay() { return random_.between(delay_min_us_, delay_max_us_); }
   void dial(StreamHost& from, uint64_t dial, const std::string& address, const net::PeerId& peer);
   StreamHost* listener_at(const std::string& address, size_t from_machine) const;
+  bool is_refused(const std::string& address, size_t from_machine) const;
   bool handshake_passes(const StreamHost& dialer, const StreamHost& listener) const;
   std::string address_seen(const StreamHost& dialer, size_t by_machine) const;
   void finish_dial(uint64_t from_host, uint64_t dial, const std::string& address, const net::PeerId& peer,
                    uint64_t begun);
-  void count_failed_dial(size_t machine, const net::PeerId& peer);
+  void count_failed_dial(size_t machine, const net::PeerId& peer, const std::string& address);
   void send(uint64_t link, int to, Message message);
   void deliver(uint64_t link, int to);
   void hand_over(Link& link, int to, Message message);
@@ -108,7 +110,8 @@ class StreamNetwork {
   std::map<uint64_t, Link> links_;
   uint64_t last_id_ = 0;
   uint64_t bytes_carried_ = 0;
-  std::map<std::pair<size_t, net::PeerId>, std::deque<uint64_t>> failed_dials_;
+  std::map<std::string, size_t> machines_;  // who ever listened there
+  std::map<std::pair<size_t, net::PeerId>, std::map<std::string, std::deque<uint64_t>>> failed_dials_;
   size_t busiest_dialing_ = 0;
   std::function<void(ByteView)> tap_;
   Chronicle* chronicle_ = nullptr;

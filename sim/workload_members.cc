@@ -60,6 +60,7 @@ class MembersRun : public NodeWorkload {
   }
   bool settled(NodeRun& run) override;
   std::string states(NodeRun& run) override;
+  size_t dials() const override { return joins_; }
   void check(NodeRun& run) override;
 
  private:
@@ -101,6 +102,7 @@ class MembersRun : public NodeWorkload {
   std::vector<Device> devices_;
   std::vector<Issued> invites_;
   std::vector<Write> writes_;
+  size_t joins_ = 0;
   bool clocks_are_whole_ = true;
 };
 
@@ -193,6 +195,7 @@ void MembersRun::join(NodeRun& run, size_t i, SimRandom& draws) {
   if (devices_[i].removal_asked) ++devices_[i].rejoined;
   run.note(i, "joins with invite " + std::to_string(number));
   run.count("joins asked for");
+  ++joins_;
   run.submit(i, std::move(request),
              [this, &run, i, number, asked_us = run.now_us(),
               asked_wall_us = run.machine(kAdmin).times().wall_us](const node::Event* done) {

@@ -85,6 +85,7 @@ class StreamsRun : public NodeWorkload {
   void on_event(NodeRun& run, size_t i, const node::Event& event) override;
   bool settled(NodeRun& run) override;
   std::string states(NodeRun& run) override;
+  size_t dials() const override { return nonces_; }
   void check(NodeRun& run) override;
 
  private:

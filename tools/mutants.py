@@ -268,23 +268,26 @@ class Simulator:
         except subprocess.TimeoutExpired as late:
             return self.Ended(None, (late.stdout or b"").decode(errors="replace").replace("\r", "\n"))
 
-    def run(self, mutant: str, first: int, last: int) -> "Simulator.Ended":
-        arguments = ["run", "--seeds", f"{first}..{last}", *self.arguments]
+    def run(self, mutant: str, workload: str, first: int, last: int) -> "Simulator.Ended":
+        arguments = ["run", "--seeds", f"{first}..{last}", *self.fixed(workload)]
         if self.has_pool:
             # One seed after the other, so that it is always the first one that is told of; mutants run side by side.
             arguments += ["--stop-at-first", "--json", *self.places(mutant)]
         return self.call(mutant, arguments, SEED_SECONDS_MAX * (last - first + 1))
 
+    def fixed(self, workload: str) -> list[str]:
+        return [*(["--workload", workload] if workload else []), *self.arguments]
+
     @staticmethod
     def places(mutant: str) -> list[str]:
         return ["--jobs", "1", "--failures", str(WORK / "failures" / (mutant or "unchanged"))]
 
-    def first_violation(self, mutant: str, first: int, last: int) -> tuple[int, str, str] | None:
+    def first_violation(self, mutant: str, workload: str, first: int, last: int) -> tuple[int, str, str] | None:
         """Seed, oracle and text of the first seed that fails."""
         size = last - first + 1 if self.has_pool else CHUNK
         for begin in range(first, last + 1, size):
             end = min(begin + size - 1, last)
-            ended = self.run(mutant, begin, end)
+            ended = self.run(mutant, workload, begin, end)
             failure = violation_in(ended.output)
             if failure:
                 return failure
@@ -296,15 +299,15 @@ class Simulator:
                 raise SimulatorError(f"{mutant or 'without a mutant'}: {how_it_ended(ended)[1]}")
             # It crashed or hung and could not say at which seed.
             for seed in range(begin, end + 1):
-                alone = self.call(mutant, ["run", "--seeds", f"{seed}..{seed}", *self.arguments], SEED_SECONDS_MAX)
+                alone = self.call(mutant, ["run", "--seeds", f"{seed}..{seed}", *self.fixed(workload)], SEED_SECONDS_MAX)
                 if alone.code != 0:
                     return violation_in(alone.output) or (seed, *how_it_ended(alone))
         return None
 
-    def shrink(self, mutant: str, seed: int) -> tuple[int, int]:
+    def shrink(self, mutant: str, workload: str, seed: int) -> tuple[int, int]:
         """How many faults and actions are left; -1 when it does not say."""
         output = self.call(
-            mutant, ["shrink", str(seed), *self.arguments, *self.places(mutant)], SHRINK_SECONDS_MAX
+            mutant, ["shrink", str(seed), *self.fixed(workload), *self.places(mutant)], SHRINK_SECONDS_MAX
         ).output
         left = re.findall(r"(\d+) of \d+ faults, (\d+) of \d+ actions", output)
         return (int(left[-1][0]), int(left[-1][1])) if left else (-1, -1)
@@ -339,14 +342,14 @@ def hunt(simulator: Simulator, mutant: Mutant, first: int, last: int, shrink: bo
     begin = time.monotonic()
     found = Found(mutant.name, mutant.what)
     try:
-        failure = simulator.first_violation(mutant.name, first, last)
+        failure = simulator.first_violation(mutant.name, mutant.workload, first, last)
     except SimulatorError as error:
         failure, found.violation = None, str(error)
     found.seconds = round(time.monotonic() - begin, 1)
     if failure:
         found.seed, found.oracle, found.violation = failure
         if shrink:
-            found.faults, found.actions = simulator.shrink(mutant.name, found.seed)
+            found.faults, found.actions = simulator.shrink(mutant.name, mutant.workload, found.seed)
     return found
 
 
@@ -373,7 +376,7 @@ def run(arguments: argparse.Namespace, mutants: list[Mutant]) -> int:
     if not arguments.only:
         begin, end = (int(part) for part in arguments.unchanged.split(".."))
         try:
-            failure = simulator.first_violation("", begin, end)
+            failure = simulator.first_violation("", "", begin, end)
         except SimulatorError as error:
             failure = error
         print(

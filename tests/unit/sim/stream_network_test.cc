@@ -121,6 +121,23 @@ TEST(StreamNetwork, ADialIsAnsweredOnce) {
   EXPECT_TRUE(net.events[0].empty() && net.events[1].empty());
 }
 
+TEST(StreamNetwork, ASystemWhoseProgramIsGoneRefusesAtOnceAndOneWithoutPowerIsSilent) {
+  Net net;
+  net.start();
+  const std::string address = net.address(1);
+  net.hosts[1].reset();
+  ASSERT_TRUE(net.hosts[0]->dial(address, peer(1)).ok());
+  net.run(StreamNetwork::kDialTimeoutUs / 10);
+  EXPECT_EQ(net.take<net::DialFailed>(0).size(), 1u);
+  net.topology.set_powered(1, false);
+  ASSERT_TRUE(net.hosts[0]->dial(address, peer(1)).ok());
+  net.run(StreamNetwork::kDialTimeoutUs / 2);
+  EXPECT_EQ(net.take<net::DialFailed>(0).size(), 0u);
+  net.run(StreamNetwork::kDialTimeoutUs);
+  EXPECT_EQ(net.take<net::DialFailed>(0).size(), 1u);
+  EXPECT_EQ(net.network.busiest_dialing(), 2u);
+}
+
 TEST(StreamNetwork, UnknownProtocolsAreRefusedAndEndsAreRead) {
   Net net;
   net.start();
