@@ -23,7 +23,7 @@ constexpr uint64_t kPatienceUs = 15 * 60 * kSecondUs;
 constexpr int kTries = 20;
 // Bounds of memory, about three times what runs take: a node's queues and caches, and what the simulator itself holds.
 constexpr uint64_t kHeapBase = 32 << 20;
-constexpr uint64_t kHeapPerMachine = 12 << 20;
+constexpr uint64_t kHeapPerMachine = 24 << 20;
 constexpr uint64_t kMemoryEveryUs = 5 * kSecondUs;
 // Steps of one node in one virtual second. What is busy has a reason for each; a loop has none.
 constexpr uint64_t kStepsPerSecondMax = 200'000;
