@@ -34,6 +34,8 @@ if(SEREUS_TESTS)
     # Ledgers and schedules are JSON.
     find_package(nlohmann_json REQUIRED)
     target_link_libraries(sereus_sim PRIVATE sereus_test_flags PUBLIC sereus_node nlohmann_json::nlohmann_json)
+    # Their allocators are the simulator's.
+    target_link_libraries(sereus_sim PRIVATE SQLite::SQLite3 Sereus::wolfssl)
     target_include_directories(sereus_sim PUBLIC "${PROJECT_SOURCE_DIR}")
     sereus_unit_tests(sim LIBS sereus_sim)
     if(sim_main)

@@ -59,11 +59,22 @@ int command_report(const std::vector<std::string>& ledgers, bool json);
 int command_regressions(const std::string& folder, size_t jobs, uint64_t timeout_s);
 int command_workloads();
 
+struct BenchOptions {
+  std::string workload;  // empty: all
+  size_t nodes = 20;
+  std::optional<uint64_t> minutes;
+  double seconds = 10;  // of processor time for each row
+  bool json = false;
+};
+int command_bench(const BenchOptions& options);
+
 // ---- What they share (command_shared.cc) ----
 
 // How the program was called; for the commands that are printed.
 void set_program(const std::string& name);
 const std::string& program();
+// Runs make and forget whole disks: asking the system for the memory each time costs 4 % of their time.
+void keep_memory();
 // The folder that holds the sources this program was built from, if it is there; otherwise the present one.
 const std::string& source_folder();
 // What this was built from: $SEREUS_SIM_COMMIT, or what git says of source_folder(), or "unknown".

@@ -23,7 +23,7 @@ enum class FaultKind : uint8_t {
   clock_drift,   // from the beginning; amount: parts per million, either way, of both clocks
   slow_jobs,     // jobs take up to `amount` microseconds, for `for_us`
   narrow_queue,  // from the beginning; amount: how many events the application's queue takes
-  no_memory,     // amount: which allocation of the meters from now on fails
+  no_memory,     // amount: which allocation from now on fails, on any machine; all after it do for `for_us`
   // ---- Disks ----
   disk_full,    // nothing more fits, for `for_us`
   disk_errors,  // amount: ppm of reads and syncs that fail (EIO), for `for_us`

@@ -21,7 +21,7 @@ constexpr FaultKind kSurvivable[] = {
     FaultKind::lost,        FaultKind::duplicated,     FaultKind::reordered,   FaultKind::corrupted,
     FaultKind::truncated,   FaultKind::marked,         FaultKind::socket_full, FaultKind::mtu,
     FaultKind::rate,        FaultKind::distance,       FaultKind::partial_io,  FaultKind::refused,
-    FaultKind::broken,
+    FaultKind::broken,      FaultKind::no_memory,
 };
 
 bool is_of_packets(FaultKind kind) {
@@ -75,13 +75,14 @@ uint64_t draw_length(SimRandom& random, FaultKind kind) {
     case FaultKind::reset_links:
     case FaultKind::network_change:
     case FaultKind::nat_rebind:
-    case FaultKind::no_memory:
       return 0;
     case FaultKind::cut:
     case FaultKind::isolate:
     case FaultKind::partition:
       if (random.chance(10)) return draw_scale(random, 20 * kSecondUs, 120 * kSecondUs);
       return draw_scale(random, 10 * kMilliUs, 10 * kSecondUs);
+    case FaultKind::no_memory:
+      return random.chance(75) ? 0 : draw_scale(random, kMilliUs, 200 * kMilliUs);
     default:
       return draw_scale(random, 10 * kMilliUs, 10 * kSecondUs);
   }

@@ -132,6 +132,7 @@ struct Program {
   std::string seeds = "1..500";
   ReplayOptions replay;
   ShrinkOptions shrink;
+  BenchOptions bench;
   std::vector<std::string> ledgers;
   bool json = false;
   std::string folder;
@@ -192,6 +193,29 @@ struct Program {
     return command;
   }
 
+  CLI::App* add_bench() {
+    CLI::App* command = app.add_subcommand("bench", "how fast the simulator is");
+    command->add_option("--workload", bench.workload, "only this one")
+        ->check([](const std::string& name) {
+          return find_workload(name) != nullptr ? std::string() : "there is no workload '" + name + "'";
+        })
+        ->type_name("NAME");
+    command->add_option("--nodes", bench.nodes, "machines on streams; with QUIC there are 4")
+        ->check(CLI::Range(size_t{2}, kNodesMax))
+        ->type_name("N")
+        ->capture_default_str();
+    command
+        ->add_option("--minutes", bench.minutes, "of virtual time in which actions and faults happen (default: drawn)")
+        ->check(CLI::Range(1, 100'000))
+        ->type_name("M");
+    command->add_option("--seconds", bench.seconds, "of processor time for each row")
+        ->check(CLI::Range(0.01, 1e6))
+        ->type_name("S")
+        ->default_str("10");
+    command->add_flag("--json", bench.json, "a JSON object a row");
+    return command;
+  }
+
   int start_run() {
     if (!parse_range(seeds, run.first, run.last)) {
       return misused("--seeds wants first..last, for example 1..500, and not '" + seeds + "'");
@@ -223,12 +247,14 @@ struct Program {
 
 int main(int argc, char** argv) {
   set_program(argv[0]);
+  keep_memory();
   Program program;
   const CLI::App* run = program.add_run();
   const CLI::App* replay = program.add_replay();
   const CLI::App* shrink = program.add_shrink();
   const CLI::App* report = program.add_report();
   const CLI::App* regressions = program.add_regressions();
+  const CLI::App* bench = program.add_bench();
   program.app.add_subcommand("workloads", "list the workloads");
   try {
     program.app.parse(argc, argv);
@@ -246,6 +272,7 @@ int main(int argc, char** argv) {
   if (*replay) return program.start_replay();
   if (*shrink) return program.start_shrink();
   if (*report) return command_report(program.ledgers, program.json);
+  if (*bench) return command_bench(program.bench);
   if (*regressions) return program.start_regressions();
   return command_workloads();
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "sim/allocation_faults.h"
 #include "sim/describe.h"
 
 namespace sereus::sim {
@@ -17,7 +18,11 @@ bool is_from_the_beginning(FaultKind kind) {
 }  // namespace
 
 NodeFaults::NodeFaults(const Plan& plan, World& world, Chronicle* chronicle)
-    : plan_(plan), world_(world), chronicle_(chronicle), downtime_us_(plan.nodes), disk_(plan.nodes) {}
+    : plan_(plan), world_(world), chronicle_(chronicle), downtime_us_(plan.nodes), disk_(plan.nodes) {
+  allocation_failures_before_ = AllocationFaults::failures();
+}
+
+NodeFaults::~NodeFaults() { AllocationFaults::off(); }
 
 // ---- From the beginning -----------------------------------------------------------------------------------------------
 
@@ -117,7 +122,7 @@ void NodeFaults::schedule() {
       if (healed_) return;
       begin(fault);
     });
-    if (!lasts(fault.kind)) continue;
+    if (!lasts(fault)) continue;
     world_.scheduler.at(begin_us + fault.at_us + fault.for_us, [this, &fault] {
       if (!healed_) end(fault);
     });
@@ -125,8 +130,10 @@ void NodeFaults::schedule() {
 }
 
 // Those that are taken back by end(); machines that are down come up by themselves.
-bool NodeFaults::lasts(FaultKind kind) const {
-  switch (kind) {
+bool NodeFaults::lasts(const Fault& fault) const {
+  switch (fault.kind) {
+    case FaultKind::no_memory:
+      return fault.for_us > 0;
     case FaultKind::offline:
     case FaultKind::app_suspend:
     case FaultKind::slow_jobs:
@@ -165,6 +172,10 @@ void NodeFaults::begin(const Fault& fault) {
     case FaultKind::partition:
     case FaultKind::clog:
       change_paths(fault, true);
+      break;
+    case FaultKind::no_memory:
+      AllocationFaults::fail_nth(static_cast<uint64_t>(std::max<int64_t>(fault.amount, 1)),
+                                 fault.for_us > 0 ? UINT64_MAX : 1);
       break;
     case FaultKind::reset_links:
       world_.network.break_links(fault.machine, fault.other);
@@ -227,6 +238,9 @@ void NodeFaults::end(const Fault& fault) {
     case FaultKind::app_suspend:
       if (on_application_fault) on_application_fault(fault, false);
       break;
+    case FaultKind::no_memory:
+      AllocationFaults::off();
+      break;
     case FaultKind::slow_jobs:
       world_.machines[fault.machine]->jobs().set_delay_max_us(SimJobs::kDelayMaxUs);
       break;
@@ -283,6 +297,10 @@ void NodeFaults::change_paths(const Fault& fault, bool bad) {
   }
 }
 
+// ---- Memory -------------------------------------------------------------------------------------------------------------
+
+uint64_t NodeFaults::allocations_failed() const { return AllocationFaults::failures() - allocation_failures_before_; }
+
 // ---- Disks --------------------------------------------------------------------------------------------------------------
 
 bool NodeFaults::disk_fails(size_t machine) const {
@@ -316,6 +334,7 @@ void NodeFaults::change_disk(const Fault& fault, bool bad) {
 
 void NodeFaults::heal() {
   healed_ = true;
+  AllocationFaults::off();
   cuts_.clear();
   world_.network.heal_all();
   for (size_t i = 0; i < world_.machines.size(); ++i) {
@@ -335,7 +354,8 @@ void NodeFaults::tell(const Fault& fault) {
   note.kind = Chronicle::Kind::fault;
   note.at_us = world_.scheduler.now_us();
   note.until_us = note.at_us + fault.for_us;
-  const bool of_all = fault.kind == FaultKind::partition || is_condition_of_paths(fault.kind);
+  const bool of_all =
+      fault.kind == FaultKind::partition || fault.kind == FaultKind::no_memory || is_condition_of_paths(fault.kind);
   if (!of_all) note.machine = fault.machine;
   if (fault.kind == FaultKind::cut || fault.kind == FaultKind::cut_one_way || fault.kind == FaultKind::clog ||
       fault.kind == FaultKind::reset_links) {

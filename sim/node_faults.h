@@ -16,6 +16,9 @@ namespace sereus::sim {
 class NodeFaults {
  public:
   NodeFaults(const Plan& plan, World& world, Chronicle* chronicle);
+  ~NodeFaults();
+  NodeFaults(const NodeFaults&) = delete;
+  NodeFaults& operator=(const NodeFaults&) = delete;
 
   // What holds from the beginning; before machines start.
   void apply_conditions();
@@ -29,6 +32,10 @@ class NodeFaults {
   // Whether its disk fails now: a node need not start on such a one.
   bool disk_fails(size_t machine) const;
   bool had_disk_faults(size_t machine) const { return had_disk_faults_.contains(machine); }
+  // Whether memory was lacking before everything healed, on any machine: an answer may be late.
+  bool memory_fails() const { return !healed_ && allocations_failed() > 0; }
+  // How many allocations failed in this run.
+  uint64_t allocations_failed() const;
   uint64_t happened() const { return happened_; }
   // The sum of all jumps of wall clocks: what is held may wait as long.
   uint64_t clock_jumps_us() const { return clock_jumps_us_; }
@@ -45,13 +52,14 @@ class NodeFaults {
   void put_path_conditions();
   void put_behind_nat(const Fault& fault);
   void tell(const Fault& fault);
-  bool lasts(FaultKind kind) const;
+  bool lasts(const Fault& fault) const;
 
   const Plan& plan_;
   World& world_;
   Chronicle* chronicle_;
   bool healed_ = false;
   uint64_t happened_ = 0;
+  uint64_t allocation_failures_before_ = 0;
   uint64_t clock_jumps_us_ = 0;
   std::vector<uint64_t> downtime_us_;
   std::map<std::pair<size_t, size_t>, int> cuts_;  // faults may overlap

@@ -9,6 +9,7 @@
 
 #include "core/store/sync_session.h"
 #include "sim/fault_mix.h"
+#include "sim/phase.h"
 
 namespace sereus::sim {
 namespace {
@@ -23,8 +24,8 @@ constexpr uint64_t kPatienceUs = 15 * 60 * kSecondUs;
 constexpr int kTries = 20;
 // Bounds of memory, about three times what runs take: a node's queues and caches, and what the simulator itself holds.
 constexpr uint64_t kHeapBase = 32 << 20;
-constexpr uint64_t kHeapPerMachine = 12 << 20;
-constexpr uint64_t kLooksPerMemory = 64;
+constexpr uint64_t kHeapPerMachine = 24 << 20;
+constexpr uint64_t kMemoryEveryUs = 5 * kSecondUs;
 // Steps of one node in one virtual second. What is busy has a reason for each; a loop has none.
 constexpr uint64_t kStepsPerSecondMax = 200'000;
 // Failed dials of one machine to one peer in half a minute. Delays double from half a second on: eight or nine where the peer's
@@ -63,6 +64,7 @@ void NodeRun::finish() {
   outcome_.trace = world_.trace();
   outcome_.virtual_us = now_us();
   outcome_.counts["faults"] += faults_.happened();
+  if (const uint64_t failed = faults_.allocations_failed(); failed > 0) outcome_.counts["failed allocations"] = failed;
 }
 
 bool NodeRun::violated(std::string_view oracle, std::string what) {
@@ -78,6 +80,7 @@ bool NodeRun::violated(std::string_view oracle, std::string what) {
 }
 
 void NodeRun::phase(const char* name) {
+  tell_phase(name, now_us());
   if (chronicle_ != nullptr) chronicle_->add({Chronicle::Kind::phase, now_us(), 0, SIZE_MAX, SIZE_MAX, 0, name});
 }
 
@@ -145,10 +148,14 @@ void NodeRun::disturb() {
     });
   }
   const auto look_us = static_cast<uint64_t>(knob("look_us", 50'000));
-  for (uint64_t looks = 0; now_us() < end_us && holds(); ++looks) {
+  uint64_t memory_at_us = begin_us;
+  while (now_us() < end_us && holds()) {
     world_.run_for(std::min(look_us, end_us - now_us()));
     look_after_all();
-    if (looks % kLooksPerMemory == 0) check_memory();
+    if (now_us() >= memory_at_us) {
+      check_memory();
+      memory_at_us = now_us() + kMemoryEveryUs;
+    }
   }
 }
 
@@ -222,6 +229,9 @@ void NodeRun::start(size_t i) {
     places_[i].up_at_us = now_us() + kSecondUs;
     if (!machine(i).disk().powered()) return count("power cuts while starting");
     if (faults_.disk_fails(i)) return count("starts that failed on a failing disk");
+    if (started.code() == Code::no_memory && faults_.allocations_failed() > 0) {
+      return count("starts that failed for want of memory");
+    }
     violated("start", "machine " + std::to_string(i) + " does not start: " + std::string(code_name(started.code())) +
                           " " + started.error().detail);
     return;
@@ -269,7 +279,7 @@ void NodeRun::add_canary(std::string name, Bytes bytes, bool on_disk) {
 }
 
 bool NodeRun::may_fail(size_t i, Code code) const {
-  return code == Code::suspended || code == Code::closed ||
+  return code == Code::suspended || code == Code::closed || (code == Code::no_memory && faults_.memory_fails()) ||
          (faults_.disk_fails(i) && (code == Code::io || code == Code::no_space));
 }
 

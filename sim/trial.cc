@@ -9,13 +9,13 @@ namespace {
 
 using nlohmann::json;
 
+}  // namespace
+
 uint64_t cpu_now_us() {
   timespec now{};
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
 }
-
-}  // namespace
 
 Trial try_plan(const Plan& plan, const RunPlan& run, bool twice, Chronicle* chronicle) {
   Trial trial;

@@ -24,6 +24,9 @@ using RunPlan = std::function<Outcome(const Plan& plan, Chronicle* chronicle)>;
 // With `twice` a run that violates nothing runs again, and another trace violates the oracle "determinism".
 Trial try_plan(const Plan& plan, const RunPlan& run, bool twice, Chronicle* chronicle = nullptr);
 
+// The processor time of this process.
+uint64_t cpu_now_us();
+
 std::string write_trial(const Trial& trial);
 Trial read_trial(const std::string& text);
 // A worker that crashed or hung violates the oracle of that name.

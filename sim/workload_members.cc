@@ -195,10 +195,11 @@ void MembersRun::invite(NodeRun& run, Issued issued) {
   request.b = issued.uses;
   request.c = issued.expires_s;
   if (issued.bound_to) request.x = to_bytes(devices_[*issued.bound_to].peer);
-  issued.expires_wall_us = run.machine(kAdmin).times().wall_us + static_cast<int64_t>(issued.expires_s * kSecondUs);
   run.submit(kAdmin, std::move(request), [this, &run, issued](const node::Event* done) mutable {
     if (done == nullptr || done->status != Code::ok) return;
     issued.text = done->data;
+    // At the latest: the request may have waited where a process stood still.
+    issued.expires_wall_us = run.machine(kAdmin).times().wall_us + static_cast<int64_t>(issued.expires_s * kSecondUs);
     if (const auto invite = node::invite_from_text(as_text(issued.text)); invite.ok()) {
       run.add_canary("the token of an invite", Bytes(invite->token.begin(), invite->token.end()), true);
     }

@@ -156,7 +156,8 @@ void StoreRun::check_group_of(NodeRun& run, size_t i, const std::string& key, co
   const auto attempt = model_.find(key, value);
   if (!attempt || apps_[i].store == 0 || !run.up(i)) return;
   const std::vector<size_t>& together = model_.groups().at(model_.at(*attempt).group);
-  if (together.size() < 2) return;
+  // Once for each transaction: with the first of its changes.
+  if (together.size() < 2 || *attempt != together.front()) return;
   for (const size_t number : together) {
     const KvModel::Attempt& one = model_.at(number);
     if (one.answer == KvModel::Answer::refused || !one.value || model_.attempts_of(one.key).size() != 1) continue;

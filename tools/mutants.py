@@ -300,7 +300,9 @@ class Simulator:
                 raise SimulatorError(f"{mutant or 'without a mutant'}: {how_it_ended(ended)[1]}")
             # It crashed or hung and could not say at which seed.
             for seed in range(begin, end + 1):
-                alone = self.call(mutant, ["run", "--seeds", f"{seed}..{seed}", *self.fixed(workload)], SEED_SECONDS_MAX)
+                alone = self.call(
+                    mutant, ["run", "--seeds", f"{seed}..{seed}", *self.fixed(workload)], SEED_SECONDS_MAX
+                )
                 if alone.code != 0:
                     return violation_in(alone.output) or (seed, *how_it_ended(alone))
         return None

@@ -1,5 +1,6 @@
 #include "core/codec/multibase.h"
 
+#include <algorithm>
 #include <array>
 
 #include "core/base/assert.h"
@@ -72,19 +73,30 @@ std::string base58btc_encode(ByteView bytes) {
   SEREUS_ASSERT(bytes.size() <= kBase58BytesMax);
   size_t zeros = 0;
   while (zeros < bytes.size() && bytes[zeros] == 0) ++zeros;
-  Bytes digits;  // base 58, least significant first
-  digits.reserve(bytes.size() * 138 / 100 + 1);
-  for (const uint8_t byte : bytes.subspan(zeros)) {
-    uint32_t carry = byte;
-    for (auto& digit : digits) {
-      carry += static_cast<uint32_t>(digit) << 8;
-      digit = static_cast<uint8_t>(carry % 58);
-      carry /= 58;
+  // Limbs of five digits, least significant first, and four bytes at a time: a node writes peer ids all the time.
+  constexpr uint32_t kLimb = 58 * 58 * 58 * 58 * 58;
+  std::vector<uint32_t> limbs;
+  limbs.reserve(bytes.size() / 3 + 1);
+  for (ByteView rest = bytes.subspan(zeros); !rest.empty();) {
+    const size_t size = rest.size() % 4 == 0 ? 4 : rest.size() % 4;
+    uint64_t carry = 0;
+    for (const uint8_t byte : rest.first(size)) carry = carry << 8 | byte;
+    for (auto& limb : limbs) {
+      carry += uint64_t{limb} << (8 * size);
+      limb = static_cast<uint32_t>(carry % kLimb);
+      carry /= kLimb;
     }
-    for (; carry > 0; carry /= 58) digits.push_back(static_cast<uint8_t>(carry % 58));
+    for (; carry > 0; carry /= kLimb) limbs.push_back(static_cast<uint32_t>(carry % kLimb));
+    rest = rest.subspan(size);
   }
-  std::string text(zeros, kBase58[0]);
-  for (size_t i = digits.size(); i-- > 0;) text.push_back(kBase58[digits[i]]);
+  std::string text;  // turned round at the end
+  text.reserve(zeros + limbs.size() * 5);
+  for (uint32_t limb : limbs) {
+    for (int i = 0; i < 5; ++i, limb /= 58) text.push_back(kBase58[limb % 58]);
+  }
+  while (!text.empty() && text.back() == kBase58[0]) text.pop_back();
+  text.append(zeros, kBase58[0]);
+  std::reverse(text.begin(), text.end());
   return text;
 }
 

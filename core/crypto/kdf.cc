@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "core/base/allocation_gate.h"
 #include "core/crypto/hash.h"
 #include "core/crypto/init.h"
 
@@ -36,8 +37,9 @@ Result<SecretBytes<32>> argon2id(ByteView passphrase, const Argon2Salt& salt, co
   init();
   SecretBytes<32> key;
   const auto text = as_text(passphrase);
-  if (crypto_pwhash(key.data(), key.kSize, text.data(), text.size(), salt.data(), params.ops,
-                    static_cast<size_t>(params.mem_kib * 1024), crypto_pwhash_ALG_ARGON2ID13) != 0) {
+  const auto memory = static_cast<size_t>(params.mem_kib * 1024);
+  if (!may_allocate(memory) || crypto_pwhash(key.data(), key.kSize, text.data(), text.size(), salt.data(), params.ops,
+                                             memory, crypto_pwhash_ALG_ARGON2ID13) != 0) {
     return fail(Code::no_memory,
                 "deriving a key from the passphrase needs " + std::to_string(params.mem_kib / 1024) + " MiB of memory");
   }

@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/base/allocation_gate.h"
+
 namespace sereus::net {
 namespace {
 
@@ -19,7 +21,7 @@ Head* head_of(void* memory) { return static_cast<Head*>(memory) - 1; }
 MeteredHeap::MeteredHeap() : mem_{this, allocate, release, allocate_zeroed, resize} {}
 
 void* MeteredHeap::allocate(size_t size, void* user) {
-  if (size > SIZE_MAX - sizeof(Head)) return nullptr;
+  if (size > SIZE_MAX - sizeof(Head) || !may_allocate(size)) return nullptr;
   auto* head = static_cast<Head*>(std::malloc(sizeof(Head) + size));
   if (head == nullptr) return nullptr;
   head->size = size;
@@ -36,7 +38,7 @@ void* MeteredHeap::allocate_zeroed(size_t count, size_t size, void* user) {
 
 void* MeteredHeap::resize(void* memory, size_t size, void* user) {
   if (memory == nullptr) return allocate(size, user);
-  if (size > SIZE_MAX - sizeof(Head)) return nullptr;
+  if (size > SIZE_MAX - sizeof(Head) || !may_allocate(size)) return nullptr;
   const size_t before = head_of(memory)->size;
   auto* head = static_cast<Head*>(std::realloc(head_of(memory), sizeof(Head) + size));
   if (head == nullptr) return nullptr;

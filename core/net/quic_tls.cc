@@ -23,7 +23,7 @@ TlsSession::TlsSession(ngtcp2_conn* const* conn, const Times* times, bool clock_
 Result<std::unique_ptr<TlsSession>> TlsSession::create(const TlsContext& context, bool server, ngtcp2_conn* const* conn,
                                                        const Times* times, bool clock_suspect,
                                                        std::optional<PeerId> expected) {
-  const Error failed = fail(Code::internal, "wolfSSL could not begin a handshake");
+  const Error failed = fail(Code::no_memory, "no memory: wolfSSL could not begin a handshake");
   std::unique_ptr<TlsSession> out(new TlsSession(conn, times, clock_suspect, std::move(expected)));
   out->ref_.get_conn = get_conn;
   out->ref_.user_data = out.get();

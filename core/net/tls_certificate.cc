@@ -4,6 +4,7 @@
 #include <wolfssl/options.h>
 #include <wolfssl/wolfcrypt/asn_public.h>
 #include <wolfssl/wolfcrypt/ecc.h>
+#include <wolfssl/wolfcrypt/error-crypt.h>
 #include <wolfssl/wolfcrypt/random.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "core/crypto/hash.h"
 #include "core/net/certificate_oids.h"
 #include "core/net/der.h"
+#include "core/net/wolfssl_memory.h"
 #include "core/net/wolfssl_scope.h"
 
 namespace sereus::net {
@@ -44,7 +46,7 @@ struct EccKey {
   }
 };
 
-Error crypto_failed() { return fail(Code::internal, "wolfCrypt failed to make a certificate"); }
+Error crypto_failed(int code) { return wolfssl_own_error(code, "wolfCrypt failed to make a certificate"); }
 
 // RFC 5280 4.1.2.5: UTCTime through the year 2049, GeneralizedTime after.
 Bytes time_element(const std::string& generalized) {
@@ -74,18 +76,16 @@ Result<CertificateKey> CertificateKey::generate(Random& random) {
   const WolfsslScope scope(random, 0);
   Rng rng;
   EccKey key;
-  if (!rng.ready || !key.ready) return crypto_failed();
-  if (wc_ecc_make_key_ex(&rng.value, static_cast<int>(kP256Bytes), &key.value, ECC_SECP256R1) != 0) {
-    return crypto_failed();
-  }
+  if (!rng.ready || !key.ready) return crypto_failed(MEMORY_E);
+  const int made = wc_ecc_make_key_ex(&rng.value, static_cast<int>(kP256Bytes), &key.value, ECC_SECP256R1);
+  if (made != 0) return crypto_failed(made);
   std::array<uint8_t, 1 + 2 * kP256Bytes> point{};
   word32 point_size = point.size();
-  if (wc_ecc_export_x963(&key.value, point.data(), &point_size) != 0 || point_size != point.size()) {
-    return crypto_failed();
-  }
+  const int exported = wc_ecc_export_x963(&key.value, point.data(), &point_size);
+  if (exported != 0 || point_size != point.size()) return crypto_failed(exported);
   crypto::SecretBuffer scratch(kPrivateKeyDerMax);
   const int size = wc_EccKeyToDer(&key.value, scratch.data(), static_cast<word32>(scratch.size()));
-  if (size <= 0) return crypto_failed();
+  if (size <= 0) return crypto_failed(size);
 
   CertificateKey out;
   out.private_key_ = crypto::SecretBuffer(scratch.view().first(static_cast<size_t>(size)));
@@ -115,17 +115,16 @@ Result<Bytes> CertificateKey::certificate(const CertificateFields& fields, Rando
   Rng rng;
   EccKey key;
   word32 index = 0;
-  if (!rng.ready || !key.ready ||
-      wc_EccPrivateKeyDecode(private_key_.data(), &index, &key.value, static_cast<word32>(private_key_.size())) != 0) {
-    return crypto_failed();
-  }
+  if (!rng.ready || !key.ready) return crypto_failed(MEMORY_E);
+  const int decoded =
+      wc_EccPrivateKeyDecode(private_key_.data(), &index, &key.value, static_cast<word32>(private_key_.size()));
+  if (decoded != 0) return crypto_failed(decoded);
   const Hash digest = crypto::sha256(body);
   std::array<uint8_t, kEcdsaSignatureMax> signature{};
   word32 signature_size = signature.size();
-  if (wc_ecc_sign_hash(digest.bytes.data(), static_cast<word32>(digest.bytes.size()), signature.data(), &signature_size,
-                       &rng.value, &key.value) != 0) {
-    return crypto_failed();
-  }
+  const int written = wc_ecc_sign_hash(digest.bytes.data(), static_cast<word32>(digest.bytes.size()), signature.data(),
+                                       &signature_size, &rng.value, &key.value);
+  if (written != 0) return crypto_failed(written);
   const uint8_t no_unused_bits[] = {0};
   const Bytes bits = der::wrap(der::kBitString, {no_unused_bits, ByteView(signature).first(signature_size)});
   return der::wrap(der::kSequence, {body, algorithm, bits});

@@ -55,7 +55,7 @@ Result<std::unique_ptr<TlsChannel>> TlsChannel::create(const TlsContext& context
   std::unique_ptr<TlsChannel> out(new TlsChannel(role, options, times, random));
   out->ssl_ = wolfSSL_new(role == TlsRole::server ? context.server() : context.client());
   if (out->ssl_ == nullptr || !set_alpn(out->ssl_, alpn_of(options))) {
-    return fail(Code::internal, "wolfSSL could not begin a handshake");
+    return fail(Code::no_memory, "no memory: wolfSSL could not begin a handshake");
   }
   out->verifier_.attach(out->ssl_);
   out->memory_.attach(out->ssl_);

@@ -8,17 +8,13 @@
 
 #include <vector>
 
+#include "core/net/wolfssl_memory.h"
+
 namespace sereus::net {
 namespace {
 
 // AES-128-GCM first: with AES instructions it is several times as fast as ChaCha20, which machines without them choose.
 constexpr char kCipherSuites[] = "TLS13-AES128-GCM-SHA256:TLS13-CHACHA20-POLY1305-SHA256:TLS13-AES256-GCM-SHA384";
-
-// Process-wide tables of wolfSSL; reference counted inside and never released.
-bool wolfssl_ready() {
-  static const bool ready = wolfSSL_Init() == WOLFSSL_SUCCESS;
-  return ready;
-}
 
 // wolfSSL refuses critical extensions it does not know. It may pass them: verify_peer_certificate looks at all of them.
 int on_unknown_extension(const word16* /*oid*/, word32 /*size*/, int /*critical*/, const unsigned char* /*der*/,
@@ -59,7 +55,8 @@ bool configure(WOLFSSL_CTX* ctx, const TlsIdentity& identity) {
 }  // namespace
 
 Result<std::unique_ptr<TlsContext>> TlsContext::create(const TlsIdentity& identity) {
-  const Error failed = fail(Code::internal, "wolfSSL refused the TLS configuration");
+  // wolfSSL does not say why it refuses. What it is given was made here, and it takes it when it can.
+  const Error failed = fail(Code::no_memory, "no memory for the TLS configuration");
   if (!wolfssl_ready()) return failed;
   std::unique_ptr<TlsContext> out(new TlsContext());
   out->client_ = wolfSSL_CTX_new(wolfTLSv1_3_client_method());

@@ -26,7 +26,7 @@ inline constexpr std::string_view kLibp2pAlpn = "libp2p";
 // One per host: the certificate and the settings of both roles.
 class TlsContext {
  public:
-  // Code::internal when wolfSSL refuses the identity.
+  // Code::no_memory when wolfSSL refuses: the identity is one of make_tls_identity().
   static Result<std::unique_ptr<TlsContext>> create(const TlsIdentity& identity);
   ~TlsContext();
   TlsContext(const TlsContext&) = delete;

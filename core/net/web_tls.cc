@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/net/limits.h"
+#include "core/net/wolfssl_memory.h"
 #include "core/net/wolfssl_scope.h"
 
 namespace sereus::net {
@@ -25,9 +26,9 @@ constexpr std::string_view kPemBegin = "-----BEGIN CERTIFICATE-----";
 constexpr std::string_view kPemEnd = "-----END CERTIFICATE-----";
 
 Result<WebTlsContext> make_context(WOLFSSL_METHOD* method) {
-  const Error failed = fail(Code::internal, "wolfSSL refused the TLS configuration");
-  static const bool ready = wolfSSL_Init() == WOLFSSL_SUCCESS;  // process-wide tables, reference counted inside
-  if (!ready) return failed;
+  // All that is asked for here is always the same, and known to be taken.
+  const Error failed = fail(Code::no_memory, "no memory for the TLS configuration");
+  if (!wolfssl_ready()) return failed;
   const WebTlsContext context(wolfSSL_CTX_new(method), [](WOLFSSL_CTX* ctx) { wolfSSL_CTX_free(ctx); });
   if (context == nullptr || wolfSSL_CTX_SetMinVersion(context.get(), WOLFSSL_TLSV1_2) != WOLFSSL_SUCCESS ||
       wolfSSL_CTX_set_cipher_list(context.get(), kCipherSuites) != WOLFSSL_SUCCESS) {
@@ -90,7 +91,10 @@ std::shared_ptr<TlsTrust> TlsTrust::in_everyone(Random& random) { return std::ma
 
 Result<WebTlsContext> TlsTrust::context() {
   if (!std::exchange(tried_, true)) loaded_ = load();
-  if (!loaded_.ok()) return loaded_.error();
+  if (!loaded_.ok()) {
+    tried_ = loaded_.code() != Code::no_memory;
+    return loaded_.error();
+  }
   return WebTlsContext(context_);
 }
 

@@ -34,7 +34,7 @@ WebTlsChannel::WebTlsChannel(bool is_client, WebTlsContext context, Random& rand
 Result<std::unique_ptr<WebTlsChannel>> WebTlsChannel::server(WebTlsContext context, Random& random, const Times& now) {
   const WolfsslScope scope(random, now.wall_us);
   std::unique_ptr<WebTlsChannel> out(new WebTlsChannel(false, std::move(context), random, now));
-  if (!out->begin()) return fail(Code::internal, "wolfSSL could not begin a handshake");
+  if (!out->begin()) return fail(Code::no_memory, "no memory: wolfSSL could not begin a handshake");
   return out;
 }
 
@@ -43,7 +43,7 @@ Result<std::unique_ptr<WebTlsChannel>> WebTlsChannel::client(WebTlsContext conte
                                                              const Times& now) {
   const WolfsslScope scope(random, now.wall_us);
   std::unique_ptr<WebTlsChannel> out(new WebTlsChannel(true, std::move(context), random, now));
-  if (!out->begin()) return fail(Code::internal, "wolfSSL could not begin a handshake");
+  if (!out->begin()) return fail(Code::no_memory, "no memory: wolfSSL could not begin a handshake");
   const std::string& name = address.name;
   if (!name.empty() && wolfSSL_UseSNI(out->ssl_, WOLFSSL_SNI_HOST_NAME, name.data(),
                                       static_cast<unsigned short>(name.size())) != WOLFSSL_SUCCESS) {

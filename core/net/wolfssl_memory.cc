@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <string>
 
@@ -62,6 +63,18 @@ Error wolfssl_record_error(int code) {
       return fail(Code::protocol, "TLS: " + std::string(text.data()));
     }
   }
+}
+
+Error wolfssl_own_error(int code, std::string_view what) {
+  if (code == MEMORY_E) return fail(Code::no_memory, "no memory: " + std::string(what));
+  return fail(Code::internal, std::string(what));
+}
+
+bool wolfssl_ready() {
+  static std::atomic<bool> ready = false;
+  // Two at once do no harm.
+  if (!ready) ready = wolfSSL_Init() == WOLFSSL_SUCCESS;
+  return ready;
 }
 
 }  // namespace sereus::net

@@ -2,6 +2,8 @@
 // share.
 #pragma once
 
+#include <string_view>
+
 #include "core/base/bytes.h"
 #include "core/base/result.h"
 
@@ -46,5 +48,9 @@ class WolfsslMemory {
 // What any record layer may fail with: bad_signature (a record that does not authenticate), no_memory, and protocol with wolfSSL's
 // words for the rest.
 Error wolfssl_record_error(int code);
+// What failed on what is ours and known to be good: there was no memory, or it is a defect.
+Error wolfssl_own_error(int code, std::string_view what);
+// wolfSSL's process-wide tables are made; reference counted inside and never released. False: there is no memory for them now.
+bool wolfssl_ready();
 
 }  // namespace sereus::net

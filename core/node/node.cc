@@ -292,21 +292,26 @@ void NodeImpl::suspend(OpRef ref) {
   });
 }
 
+// Where it fails all is as before: nothing held, nothing open.
+Status NodeImpl::reopen_folder() {
+  Status opened = open_folder();
+  if (opened.ok()) return opened;
+  for (auto& [handle, slot] : slots_) view_->set_reader(handle, nullptr);
+  go_offline();
+  slots_.clear();
+  handles_.clear();
+  db_.reset();
+  vfs_.reset();
+  lock_.reset();
+  return opened;
+}
+
 void NodeImpl::resume(OpRef ref) {
   if (stage_ != Stage::suspended) return context_.complete(ref, fail(Code::invalid, "the node is not suspended"));
-  const Status opened = open_folder();
+  const Status opened = reopen_folder();
   if (opened.ok()) {
     stage_ = Stage::running;
     publish();
-  } else {
-    // As before: nothing held, nothing open.
-    for (auto& [handle, slot] : slots_) view_->set_reader(handle, nullptr);
-    go_offline();
-    slots_.clear();
-    handles_.clear();
-    db_.reset();
-    vfs_.reset();
-    lock_.reset();
   }
   context_.complete(ref, opened);
 }

@@ -265,7 +265,7 @@ void NodeImpl::erase_files(OpRef ref) {
         if (stage_ == Stage::closing) return context_.complete(ref, *erased);
         lock_.reset();
         Status status = *erased;
-        if (status.ok()) status = open_folder();
+        if (status.ok()) status = reopen_folder();
         stage_ = status.ok() ? Stage::running : Stage::suspended;
         publish();
         context_.complete(ref, status);

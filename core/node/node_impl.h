@@ -131,6 +131,7 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   void publish();
   uint64_t next_deadline() const;
   void suspend(OpRef ref);
+  Status reopen_folder();
   void resume(OpRef ref);
   void finish_close();
   void answer_all(Code code, std::string_view detail);

@@ -47,6 +47,8 @@ Status NodeImpl::open_local_store(const LocalStore& local) {
   StoreSlot& slot = add_slot(local);
   const StoreOpenOptions options{local.id, local.id == local.root, !local.made, config_.fsync_each};
   auto opened = open_store(*context_.ports.files, *vfs_, *context_.ports.random, context_.ports.logger, options);
+  // Of the store that says nothing: the next try finds it whole.
+  if (opened.code() == Code::no_memory) return opened.error();
   if (!opened.ok()) {
     slot.set_problem(opened.error().detail);
     context_.log(LogLevel::error, "store " + brief(local.id.view()) + " cannot be opened: " + opened.error().detail);
@@ -339,6 +341,10 @@ void NodeImpl::store_write(OpRef ref, StoreSlot& slot, Request& request) {
   const StoreSlot* root = root_of(slot);
   if (root == nullptr || !root->usable() || root->tips().empty()) {
     return refuse(ref, Code::pending, "the root store is not here yet; sync before writing");
+  }
+  // Others take no entry that cites nothing of the root.
+  if (root->authority_heads().empty()) {
+    return refuse(ref, Code::pending, "the root store is from the future: this device's clock may be behind; set it");
   }
   const Member* self = root->root_state()->member(own_device());
   if (self == nullptr || !self->active || self->role < Role::write) {

@@ -340,7 +340,8 @@ Status AppendLog::rewind_to_durable() {
 }
 
 Status AppendLog::close() {
-  SEREUS_TRY(sync());
+  // What failed before is tried once more: the disk may work again, and then nothing is wrong.
+  SEREUS_TRY(failed_ ? rewind_to_durable() : sync());
   closed_ = true;
   if (file_size_ > flushed_end_) SEREUS_TRY(file_->truncate(flushed_end_));
   file_size_ = flushed_end_;

@@ -172,7 +172,8 @@ ByteView Statement::column_blob(int column) const {
 }
 
 std::string_view Statement::column_text(int column) const {
-  const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
+  // Not sqlite3_column_text(): it wants to put a zero behind the text, and says nothing when there is no memory for that.
+  const auto* data = static_cast<const char*>(sqlite3_column_blob(statement_, column));
   return {data, data == nullptr ? 0 : static_cast<size_t>(sqlite3_column_bytes(statement_, column))};
 }
 
@@ -234,11 +235,15 @@ Result<std::unique_ptr<Database>> Database::open(Vfs& vfs, std::string_view path
   SEREUS_TRY(database->check_kind(options));
   SEREUS_TRY(database->configure(options));
   if (!options.read_only) SEREUS_TRY(database->migrate(options));
+  // What fails for want of memory has to be rolled back without any. Prepared last: pragmas and changes of the schema would make
+  // SQLite prepare it again.
+  SEREUS_ASSIGN(database->rollback_, database->prepare("ROLLBACK"));
   return database;
 }
 
 Database::~Database() {
   cache_.clear();
+  rollback_ = Statement();
   const int result = sqlite3_close(connection_);
   SEREUS_ASSERT(result == SQLITE_OK);  // BUSY: a Statement outlived its Database
 }
@@ -358,6 +363,14 @@ Status Database::quick_check() {
   return fail(Code::corrupt, path_ + ": database: " + std::string(row ? statement.column_text(0) : "no answer"));
 }
 
+Status Database::roll_back() {
+  if (!in_transaction()) return {};
+  // Only while it is being opened there is none yet.
+  const Status done = rollback_ ? rollback_.run() : exec("ROLLBACK");
+  rollback_failed_ = in_transaction();
+  return rollback_failed_ ? done : Status();
+}
+
 int64_t Database::last_insert_rowid() const { return sqlite3_last_insert_rowid(connection_); }
 int64_t Database::rows_changed() const { return sqlite3_changes64(connection_); }
 bool Database::in_transaction() const { return sqlite3_get_autocommit(connection_) == 0; }
@@ -366,6 +379,7 @@ void Database::interrupt() { sqlite3_interrupt(connection_); }
 // ---- Transaction --------------------------------------------------------------------------------------------------
 
 Result<Transaction> Transaction::begin(Database& database, Kind kind) {
+  if (database.rollback_failed_) SEREUS_TRY(database.roll_back());
   SEREUS_ASSERT(!database.in_transaction());
   SEREUS_ASSIGN(CachedStatement statement, database.cached(kind == Kind::write ? "BEGIN IMMEDIATE" : "BEGIN"));
   SEREUS_TRY(statement->run());
@@ -398,8 +412,7 @@ void Transaction::rollback() {
   Database* database = std::exchange(database_, nullptr);
   // After some errors SQLite has rolled back by itself.
   if (database == nullptr || !database->in_transaction()) return;
-  auto statement = database->cached("ROLLBACK");
-  if (statement.ok()) static_cast<void>((*statement)->run().ok());
+  static_cast<void>(database->roll_back().ok());
 }
 
 }  // namespace sereus::storage

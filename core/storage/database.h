@@ -158,18 +158,22 @@ class Database {
 
  private:
   friend class CachedStatement;
+  friend class Transaction;
   Database(const Vfs& vfs, std::string path) : vfs_(&vfs), path_(std::move(path)) {}
   Status check_kind(const DatabaseOptions& options);
   Status configure(const DatabaseOptions& options);
   Status migrate(const DatabaseOptions& options);
   Error failure(int result) const;
   void give_back(std::string_view sql, Statement statement);
+  Status roll_back();
 
   const Vfs* vfs_;
   std::string path_;
   sqlite3* connection_ = nullptr;
   int64_t version_ = 0;
   bool is_new_ = false;
+  Statement rollback_;            // ready, since what it ends may have failed for want of memory
+  bool rollback_failed_ = false;  // a transaction is open that nobody wants; the next one ends it first
   std::map<std::string, Statement, std::less<>> cache_;  // an empty Statement is lent out
 };
 
@@ -187,8 +191,8 @@ class Transaction {
   Transaction& operator=(const Transaction&) = delete;
   ~Transaction();
 
-  // On failure nothing of the transaction remains (it is rolled back). With Durability::full it is on stable storage
-  // when this returns ok. A failure with Code::io may leave it committed or not: reopen to know.
+  // On failure nothing of the transaction remains (it is rolled back, which takes no memory). With Durability::full it is on
+  // stable storage when this returns ok. A failure with Code::io may leave it committed or not: reopen to know.
   Status commit();
   void rollback();
 

@@ -374,7 +374,8 @@ Result<std::shared_ptr<void>> Vfs::settle(std::string_view path) {
     SEREUS_TRY(write_again(impl_->files, std::string(path), kPageSize));
     SEREUS_TRY(write_again(impl_->files, std::string(path) + "-wal", UINT64_MAX));
     // A WAL whose removal is not durable would come back after a power cut, with what was rolled back since.
-    SEREUS_TRY(impl_->files.sync_folder(parent_of(std::string(path).c_str())));
+    const Status synced = impl_->files.sync_folder(parent_of(std::string(path).c_str()));
+    if (!synced.ok() && synced.code() != Code::not_found) return synced.error();
   }
   return std::shared_ptr<void>(std::move(locks));
 }

@@ -337,16 +337,29 @@ std::optional<AuthorBinding> StoreImpl::binding(const AuthorKey& author) const {
 }
 
 std::vector<Hash> StoreImpl::authority_heads() const {
-  std::vector<const AuthorState*> newest;
+  // Of an author whose last entries are held, the last one that is applied: what is held is not known of yet, and an entry that
+  // cites nothing is taken nowhere.
+  std::vector<uint32_t> newest;
   for (const auto& [key, number] : authors_.in_order()) {
-    if (authors_.at(number).held == 0) newest.push_back(&authors_.at(number));
+    if (authors_.at(number).seq > authors_.at(number).held) newest.push_back(number);
   }
   const size_t kept = std::min(newest.size(), kAuthorityHeadsMax);
-  std::partial_sort(
-      newest.begin(), newest.begin() + static_cast<std::ptrdiff_t>(kept), newest.end(),
-      [](const AuthorState* a, const AuthorState* b) { return a->hlc != b->hlc ? a->hlc > b->hlc : a->key > b->key; });
+  std::partial_sort(newest.begin(), newest.begin() + static_cast<std::ptrdiff_t>(kept), newest.end(),
+                    [this](uint32_t left, uint32_t right) {
+                      const AuthorState& a = authors_.at(left);
+                      const AuthorState& b = authors_.at(right);
+                      return a.hlc != b.hlc ? a.hlc > b.hlc : a.key > b.key;
+                    });
   std::vector<Hash> heads;
-  for (size_t i = 0; i < kept; ++i) heads.push_back(newest[i]->hash);
+  heads.reserve(kept);
+  for (size_t i = 0; i < kept; ++i) {
+    const AuthorState& author = authors_.at(newest[i]);
+    if (author.held == 0) {
+      heads.push_back(author.hash);
+    } else if (const auto applied = hash_of(newest[i], author.seq - author.held); applied.ok()) {
+      heads.push_back(*applied);
+    }
+  }
   std::sort(heads.begin(), heads.end());
   return heads;
 }

@@ -7,6 +7,9 @@ A block is marked by a comment on the line before its fence:
                                     word; the lines up to the next "$ " are what it must print: first standard
                                     output, then standard error
 
+    <!-- tested: shows PATH -->     the block is word for word what the project's file PATH has between two lines
+                                    "// ---- the page shows"; that file is compiled and run by other tests
+
 All marked blocks of a page are one session: one bash, in a folder of its own, in which include/, build/release/, bindings/
 and examples/ are those of the project, and `sereus` is the one that was built. Every command must succeed.
 
@@ -211,6 +214,10 @@ class Session:
             (self.folder / block.mark.removeprefix("file ").strip()).write_text(block.text, encoding="utf-8")
         elif block.mark == "run":
             self.run(block)
+        elif block.mark.startswith("shows "):
+            source = ROOT / block.mark.removeprefix("shows ").strip()
+            _, shown, _ = source.read_text(encoding="utf-8").split("// ---- the page shows\n")
+            assert block.text == shown, f"{block.page.name}:{block.line}: not what {source.name} has"
         else:
             raise AssertionError(f"{block.page.name}:{block.line}: unknown mark '{block.mark}'")
 

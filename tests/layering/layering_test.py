@@ -81,7 +81,7 @@ OS_ALLOWED = {
 THIRD_PARTY = {
     "sodium.h": {"core/crypto", "bench"},
     "sqlite3.h": {"core/storage", "sim", "bench"},
-    "wolfssl/": {"core/crypto", "core/net", "bench"},
+    "wolfssl/": {"core/crypto", "core/net", "bench", "sim"},
     "ngtcp2/": {"core/net", "bench"},
     "llhttp.h": {"core/net"},
 }

@@ -297,6 +297,18 @@ def test_the_kept_schedules_hold() -> None:
 # ---- Asked wrongly ---------------------------------------------------------------------------------------------------
 
 
+def test_bench_measures_each_workload() -> None:
+    done = sim("bench", "--seconds", "0.01", "--nodes", "3", "--workload", "store", "--json")
+    stream, quic = (json.loads(line) for line in done.stdout.splitlines())
+    assert (stream["nodes"], stream["transport"], stream["target"]) == (3, "stream", 100)
+    assert (quic["nodes"], quic["transport"]) == (4, "quic")
+    for row in (stream, quic):
+        assert row["seeds"] >= 1 and row["times_real_time"] > 0 and row["cpu_s"] > 0 and row["violations"] == []
+    done = sim("bench", "--seconds", "0.01", "--workload", "power")
+    assert re.search(r"^power +1 - .* cuts/s", done.stdout, re.MULTILINE), done.stdout
+    assert "no workload 'none'" in refusal("bench", "--workload", "none")
+
+
 def test_workloads_are_listed() -> None:
     lines = sim("workloads").stdout.splitlines()
     assert lines[0].split() == ["workload", "share", "nodes", "what"]

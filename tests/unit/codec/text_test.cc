@@ -90,6 +90,23 @@ TEST(Base58, KnownVectors) {
   }
 }
 
+// Of every length that a word of four bytes or a limb of five digits can end in, with digits that are zero inside.
+TEST(Base58, AllLengthsComeBack) {
+  for (size_t size = 0; size <= 70; ++size) {
+    for (const uint8_t fill : {0x00, 0x01, 0x3a, 0x80, 0xff}) {
+      Bytes bytes(size, fill);
+      EXPECT_EQ(base58btc_decode(base58btc_encode(bytes)), bytes) << size << " of " << int{fill};
+      for (size_t at = 0; at < size; at += 3) bytes[at] = static_cast<uint8_t>(at * 37 + size);
+      EXPECT_EQ(base58btc_decode(base58btc_encode(bytes)), bytes) << size << " of " << int{fill};
+      if (size > 0) bytes[0] = 0;
+      EXPECT_EQ(base58btc_decode(base58btc_encode(bytes)), bytes) << size << " of " << int{fill};
+    }
+  }
+  // Powers of 58: the digits below are all zero.
+  EXPECT_EQ(base58btc_encode(from_hex("271f35a0").value()), "211111");
+  EXPECT_EQ(base58btc_encode(from_hex("05fa8624c7fba400").value()), "21111111111");
+}
+
 TEST(Base58, RefusesBadText) {
   for (const char* bad : {"0", "O", "I", "l", "a b", "2g ", "2g=", "\xc3\xa9", "2g\n"}) {
     EXPECT_FALSE(base58btc_decode(bad).has_value()) << bad;

@@ -403,6 +403,18 @@ TEST_F(AppendLogTest, AfterAFailureItRefusesUntilRewound) {
   EXPECT_EQ(count(*open()), 4);
 }
 
+TEST_F(AppendLogTest, ClosesAfterAFailureOnceTheDiskWorks) {
+  const auto log = open();
+  fill(*log, 0, 3, 100);
+  must(log->append(3, payload_of(3, 100)));
+  disk_.fail_at(disk_.operations() + 1, Code::io);
+  EXPECT_EQ(log->sync().code(), Code::io);
+  disk_.fail_at(disk_.operations() + 1, Code::io);
+  EXPECT_EQ(log->close().code(), Code::io) << "the disk still fails";
+  MUST_OK(log->close());
+  EXPECT_EQ(count(*open()), 3);
+}
+
 TEST_F(AppendLogTest, FullDisk) {
   const auto log = open();
   sim::DiskFaults faults;

@@ -407,6 +407,11 @@ TEST(Ingest, TheFutureIsHeldThenReleased) {
   EXPECT_EQ(b.get("z"), "(SEREUS_E_NOT_FOUND)");
   EXPECT_EQ(b.stats().held, 2u);
   EXPECT_EQ(b.store->tip(alice.key())->seq, 3u);
+  // What is held is not cited, and what is applied of its author is.
+  const Hash applied = must(must(b.store->make_range_reader())->hash_at(alice.key(), 1));
+  const std::vector<Hash> heads = b.store->authority_heads();
+  EXPECT_EQ(heads.size(), 2u);
+  EXPECT_NE(std::find(heads.begin(), heads.end(), applied), heads.end());
   // Held tips count: a replica with the same tips has the same digest.
   MUST_OK(a.pull(b, bob.key()));
   EXPECT_EQ(a.store->digest(), b.store->digest());
