@@ -37,6 +37,7 @@ class LogSubject : public Subject {
   std::unique_ptr<AppendLog> log_;
   std::vector<Record> records_;  // in order; the first `durable_` are acknowledged
   size_t durable_ = 0;
+  bool died_ = false;        // and what is there has not been looked at since
   uint64_t remembered_ = 0;  // a boundary that was durable, as an index remembers it
   uint64_t remembered_last_ = 0;
 };
@@ -52,7 +53,12 @@ Status LogSubject::open(bool /*after_power_cut*/) {
   auto opened = AppendLog::open(ports_.disk, ports_.random, kPath, options, nullptr);
   if (!opened.ok()) return opened.error();
   log_ = std::move(opened).value();
-  return {};
+  if (!died_) return {};
+  // It may be a later attempt: what came before it has failed on a bad disk.
+  const Status looked = check(false);
+  died_ = !looked.ok();
+  if (died_) log_.reset();
+  return looked;
 }
 
 Status LogSubject::act(SimRandom& draws) {
@@ -113,8 +119,8 @@ Status LogSubject::die() {
   SEREUS_TRY(log_->flush());
   log_.reset();
   ports_.disk.kill();
-  SEREUS_TRY(open(false));
-  return check(false);
+  died_ = true;
+  return open(false);
 }
 
 void LogSubject::check_record(size_t number, const storage::LogRecord& found) {
