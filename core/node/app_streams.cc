@@ -187,7 +187,8 @@ void AppHost::pump_read(Stream& stream) {
     if (got->size == 0 || got->finished) break;
   }
   if (size == 0 && !done.finished) return;
-  done.data.resize(size);
+  // In a buffer of its own size: it may wait in the application's queue for long, with many others.
+  done.data = Bytes(done.data.begin(), done.data.begin() + static_cast<ptrdiff_t>(size));
   done.count = size;
   stream.end_read = done.finished;
   context_.complete(std::exchange(stream.read, std::nullopt)->ref, std::move(done));
