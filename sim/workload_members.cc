@@ -89,7 +89,10 @@ class MembersRun : public NodeWorkload {
   bool everywhere(NodeRun& run, const Write& write);
   // Every steady member is to have it at the end.
   bool is_owed(const Write& write) const {
-    return write.at_removal || (write.acknowledged && is_steady(write.machine));
+    // What a device wrote is judged by what it may do now: one that came back to read only has written nothing for who joins later.
+    const Device& device = devices_[write.machine];
+    const bool lost_rights = device.rejoined != 0 || (device.asked_to_read && device.asked_to_write);
+    return (write.at_removal && !lost_rights) || (write.acknowledged && is_steady(write.machine));
   }
   void check_outsiders(NodeRun& run);
   // Members whose writes count without question.
