@@ -84,6 +84,7 @@ class MembersRun : public NodeWorkload {
   void joined(NodeRun& run, size_t i, size_t number, uint64_t asked_us, int64_t asked_wall_us);
   void revoke(NodeRun& run, SimRandom& draws);
   void remove(NodeRun& run, size_t i);
+  bool all_know_of_removal(NodeRun& run, size_t gone);
   void write(NodeRun& run, size_t i);
   void create(NodeRun& run, size_t i, const std::string& name);
   bool everywhere(NodeRun& run, const Write& write);
@@ -282,6 +283,24 @@ void MembersRun::remove(NodeRun& run, size_t i) {
   });
 }
 
+// Who has not heard of it goes on syncing with the one who was removed.
+bool MembersRun::all_know_of_removal(NodeRun& run, size_t gone) {
+  Query query;
+  query.kind = QueryKind::peers;
+  for (size_t i = 0; i < run.nodes(); ++i) {
+    if (i == gone || (i != kAdmin && !devices_[i].joined)) continue;
+    if (!run.up(i)) return false;
+    const auto rows = run.machine(i).query(query);
+    if (!rows.ok()) return false;
+    const auto& peers = std::get<std::vector<node::PeerRow>>(*rows);
+    const bool knows = std::any_of(peers.begin(), peers.end(), [&](const node::PeerRow& row) {
+      return row.removed && row.peer == devices_[gone].peer;
+    });
+    if (!knows) return false;
+  }
+  return true;
+}
+
 void MembersRun::write(NodeRun& run, size_t i) {
   if (devices_[i].store == 0) return;
   Write write;
@@ -290,7 +309,7 @@ void MembersRun::write(NodeRun& run, size_t i) {
   write.value = "machine " + std::to_string(i) + " writes number " + std::to_string(writes_.size());
   write.after_removal = is_out(i);
   for (size_t other = 0; other < run.nodes(); ++other) {
-    if (is_out(other)) write.removed.insert(other);
+    if (is_out(other) && all_know_of_removal(run, other)) write.removed.insert(other);
   }
   Request request;
   request.kind = RequestKind::store_write;
