@@ -70,7 +70,9 @@ void read_faults(const Json& root, Plan& plan, Reader& reader) {
     if (const auto known = fault_kind_of(kind)) {
       fault.kind = *known;
     } else {
-      reader.complain(where + ".kind: there is no fault " + kind);
+      std::string problem = where;
+      problem.append(".kind: there is no fault ").append(kind);
+      reader.complain(std::move(problem));
     }
     fault.at_us = reader.number(item, "at_us", where);
     fault.for_us = reader.number(item, "for_us", where);

@@ -55,7 +55,7 @@ Status LogSubject::open(bool /*after_power_cut*/) {
   log_ = std::move(opened).value();
   if (!died_) return {};
   // It may be a later attempt: what came before it has failed on a bad disk.
-  const Status looked = check(false);
+  Status looked = check(false);
   died_ = !looked.ok();
   if (died_) log_.reset();
   return looked;
@@ -140,7 +140,7 @@ Status LogSubject::check(bool /*thoroughly*/) {
     if (!more.ok() && promise_.keeps && more.code() == Code::corrupt) {
       violate("log and index verify", more.error().detail);
     }
-    SEREUS_TRY(more);
+    if (!more.ok()) return more.error();
     if (!*more) break;
     check_record(found++, record);
   }

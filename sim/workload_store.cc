@@ -10,8 +10,6 @@
 namespace sereus::sim {
 namespace {
 
-using node::Query;
-using node::QueryKind;
 using node::Request;
 using node::RequestKind;
 
@@ -370,7 +368,7 @@ bool StoreRun::check_heads(NodeRun& run, size_t i, const std::string& key) {
 // A key of which the winners that the watch told of are not what is read; empty: none.
 std::string StoreRun::unmirrored(NodeRun& run, size_t i) {
   for (int64_t n = 0; n < run.knob("contested_keys", 5); ++n) {
-    const std::string key = "contested/" + std::to_string(n);
+    std::string key = "contested/" + std::to_string(n);
     const auto value = value_of(run.machine(i), apps_[i].store, key);
     if (value.ok() && *value != apps_[i].watched.mirrored(key)) return key;
   }
@@ -445,7 +443,11 @@ void StoreRun::check(NodeRun& run) {
     const std::string where = "machine " + std::to_string(i) + ": ";
     for (const std::string& key : model_.own_keys()) {
       const auto value = value_of(run.machine(i), apps_[i].store, key);
-      if (!value.ok()) return (void)run.violated("read", where + "reading " + key + " failed: " + value.error().detail);
+      if (!value.ok()) {
+        std::string problem = where;
+        problem.append("reading ").append(key).append(" failed: ").append(value.error().detail);
+        return (void)run.violated("read", std::move(problem));
+      }
       const std::string wrong = model_.complain_of_own(key, *value);
       if (!wrong.empty()) return (void)run.violated("acknowledged", where + wrong);
     }
