@@ -86,7 +86,7 @@ std::string amount_of(const Fault& fault) {
 }
 
 std::string place_of(const Fault& fault) {
-  if (fault.kind >= FaultKind::lost) return "all paths";
+  if (is_of_all_paths(fault.kind)) return "all paths";
   if (fault.kind == FaultKind::partition || fault.kind == FaultKind::no_memory) return {};
   std::string machine = "machine " + std::to_string(fault.machine);
   switch (fault.kind) {

@@ -25,4 +25,16 @@ std::optional<FaultKind> fault_kind_of(std::string_view name) {
   return std::nullopt;
 }
 
+bool is_of_all_paths(FaultKind kind) { return kind >= FaultKind::lost; }
+
+bool holds_throughout(FaultKind kind) {
+  return is_of_all_paths(kind) || kind == FaultKind::clock_skew || kind == FaultKind::clock_drift ||
+         kind == FaultKind::narrow_queue || kind == FaultKind::nat;
+}
+
+bool is_between_two(FaultKind kind) {
+  return kind == FaultKind::cut || kind == FaultKind::cut_one_way || kind == FaultKind::clog ||
+         kind == FaultKind::reset_links;
+}
+
 }  // namespace sereus::sim

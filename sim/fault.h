@@ -61,6 +61,13 @@ inline constexpr size_t kFaultKinds = static_cast<size_t>(FaultKind::broken) + 1
 std::string_view name_of(FaultKind kind);
 std::optional<FaultKind> fault_kind_of(std::string_view name);
 
+// Those that hold from the beginning to the end.
+bool holds_throughout(FaultKind kind);
+// Those that are of all paths, and of no machine; they hold throughout.
+bool is_of_all_paths(FaultKind kind);
+// Those that lie between `machine` and `other`.
+bool is_between_two(FaultKind kind);
+
 struct Fault {
   FaultKind kind = FaultKind::power_cut;
   uint64_t at_us = 0;  // after the set-up; faults "from the beginning" have 0

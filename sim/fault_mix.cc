@@ -32,26 +32,8 @@ bool is_of_packets(FaultKind kind) {
     case FaultKind::distance:
       return true;
     default:
-      return kind >= FaultKind::lost;
+      return is_of_all_paths(kind);
   }
-}
-
-// Those that hold from the beginning to the end.
-bool is_condition(FaultKind kind) {
-  switch (kind) {
-    case FaultKind::clock_skew:
-    case FaultKind::clock_drift:
-    case FaultKind::narrow_queue:
-    case FaultKind::nat:
-      return true;
-    default:
-      return kind >= FaultKind::lost;
-  }
-}
-
-bool is_between_two(FaultKind kind) {
-  return kind == FaultKind::cut || kind == FaultKind::cut_one_way || kind == FaultKind::clog ||
-         kind == FaultKind::reset_links;
 }
 
 int64_t either_way(SimRandom& random, uint64_t magnitude) {
@@ -154,8 +136,8 @@ int64_t draw_amount(SimRandom& random, FaultKind kind, size_t nodes) {
 Fault draw_fault(SimRandom& random, const Plan& plan, FaultKind kind) {
   Fault fault;
   fault.kind = kind;
-  fault.at_us = is_condition(kind) ? 0 : random.below(plan.duration_us + 1);
-  fault.for_us = is_condition(kind) ? 0 : draw_length(random, kind);
+  fault.at_us = holds_throughout(kind) ? 0 : random.below(plan.duration_us + 1);
+  fault.for_us = holds_throughout(kind) ? 0 : draw_length(random, kind);
   fault.machine = random.below(plan.nodes);
   if (is_between_two(kind)) fault.other = (fault.machine + 1 + random.below(plan.nodes - 1)) % plan.nodes;
   fault.amount = draw_amount(random, kind, plan.nodes);
@@ -163,11 +145,11 @@ Fault draw_fault(SimRandom& random, const Plan& plan, FaultKind kind) {
 }
 
 void draw_kind(SimRandom& random, Plan& plan, FaultKind kind) {
-  if (kind >= FaultKind::lost) {
+  if (is_of_all_paths(kind)) {
     plan.faults.push_back(draw_fault(random, plan, kind));  // one for all paths
     return;
   }
-  if (is_condition(kind)) {
+  if (holds_throughout(kind)) {
     // The first machine is where everybody can reach it.
     for (size_t i = kind == FaultKind::nat ? 1 : 0; i < plan.nodes; ++i) {
       if (!random.chance(50)) continue;
@@ -208,8 +190,6 @@ void draw_faults(SimRandom& random, Plan& plan, std::span<const FaultKind> kinds
       continue;
     draw_kind(own, plan, kind);
   }
-  std::stable_sort(plan.faults.begin(), plan.faults.end(),
-                   [](const Fault& a, const Fault& b) { return a.at_us < b.at_us; });
 }
 
 }  // namespace sereus::sim

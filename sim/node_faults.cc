@@ -6,17 +6,6 @@
 #include "sim/describe.h"
 
 namespace sereus::sim {
-namespace {
-
-bool is_condition_of_paths(FaultKind kind) { return kind >= FaultKind::lost; }
-
-bool is_from_the_beginning(FaultKind kind) {
-  return is_condition_of_paths(kind) || kind == FaultKind::clock_skew || kind == FaultKind::clock_drift ||
-         kind == FaultKind::narrow_queue || kind == FaultKind::nat;
-}
-
-}  // namespace
-
 NodeFaults::NodeFaults(const Plan& plan, World& world, Chronicle* chronicle)
     : plan_(plan), world_(world), chronicle_(chronicle), downtime_us_(plan.nodes), disk_(plan.nodes) {
   allocation_failures_before_ = AllocationFaults::failures();
@@ -29,7 +18,7 @@ NodeFaults::~NodeFaults() { AllocationFaults::off(); }
 void NodeFaults::apply_conditions() {
   for (const Fault& fault : plan_.faults) {
     SimMachine& machine = *world_.machines[fault.machine];
-    if (is_from_the_beginning(fault.kind)) ++happened_;
+    if (holds_throughout(fault.kind)) ++happened_;
     if (fault.kind == FaultKind::clock_skew) machine.wall_offset_us += fault.amount;
     if (fault.kind == FaultKind::clock_drift) machine.drift_ppm += static_cast<int32_t>(fault.amount);
     if (fault.kind == FaultKind::narrow_queue) machine.queue_room = static_cast<size_t>(fault.amount);
@@ -117,7 +106,7 @@ void NodeFaults::put_path_conditions() {
 void NodeFaults::schedule() {
   const uint64_t begin_us = world_.scheduler.now_us();
   for (const Fault& fault : plan_.faults) {
-    if (is_from_the_beginning(fault.kind)) continue;
+    if (holds_throughout(fault.kind)) continue;
     world_.scheduler.at(begin_us + fault.at_us, [this, &fault] {
       if (healed_) return;
       begin(fault);
@@ -355,12 +344,9 @@ void NodeFaults::tell(const Fault& fault) {
   note.at_us = world_.scheduler.now_us();
   note.until_us = note.at_us + fault.for_us;
   const bool of_all =
-      fault.kind == FaultKind::partition || fault.kind == FaultKind::no_memory || is_condition_of_paths(fault.kind);
+      fault.kind == FaultKind::partition || fault.kind == FaultKind::no_memory || is_of_all_paths(fault.kind);
   if (!of_all) note.machine = fault.machine;
-  if (fault.kind == FaultKind::cut || fault.kind == FaultKind::cut_one_way || fault.kind == FaultKind::clog ||
-      fault.kind == FaultKind::reset_links) {
-    note.other = fault.other;
-  }
+  if (is_between_two(fault.kind)) note.other = fault.other;
   note.text = short_words(fault);
   chronicle_->add(std::move(note));
 }

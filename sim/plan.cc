@@ -68,6 +68,9 @@ Result<Plan> draw_plan(uint64_t seed, const PlanWishes& wishes) {
   }
   if (wishes.minutes) plan.duration_us = *wishes.minutes * kMinuteUs;
   workload->draw(rest, plan);
+  const auto earlier = [](const auto& a, const auto& b) { return a.at_us < b.at_us; };
+  std::stable_sort(plan.faults.begin(), plan.faults.end(), earlier);
+  std::stable_sort(plan.actions.begin(), plan.actions.end(), earlier);
   return plan;
 }
 

@@ -32,20 +32,16 @@ Result<std::vector<store::Head>> heads_of(SimMachine& machine, uint64_t store, c
   return std::get<std::vector<store::Head>>(std::move(*rows));
 }
 
-std::string peer_of(SimMachine& machine) {
+node::InfoRow info_of(SimMachine& machine) {
   Query query;
   query.kind = QueryKind::info;
   const auto rows = machine.query(query);
-  return rows.ok() ? std::get<std::vector<node::InfoRow>>(*rows).front().peer : std::string();
+  return rows.ok() ? std::get<std::vector<node::InfoRow>>(*rows).front() : node::InfoRow{};
 }
 
 bool introduce_all(NodeRun& run) {
   for (size_t i = 1; i < run.nodes(); ++i) {
-    Query query;
-    query.kind = QueryKind::info;
-    const auto rows = run.machine(i).query(query);
-    if (!rows.ok()) return run.violated("answer", "no info: " + rows.error().detail);
-    const node::InfoRow info = std::get<std::vector<node::InfoRow>>(*rows).front();
+    const node::InfoRow info = info_of(run.machine(i));
     for (size_t other = 1; other < run.nodes(); ++other) {
       if (other == i) continue;
       for (size_t at = 0; at < info.addresses.size();) {

@@ -13,10 +13,10 @@ namespace sereus::sim {
 // The store's handle in the machine's present process; 0: it has no such store now.
 uint64_t store_handle(SimMachine& machine, std::string_view name);
 node::StoreRow store_row(SimMachine& machine, std::string_view name);
-// The machine's own peer id.
+// Who the machine is. A node that runs answers; for another the row is empty.
+node::InfoRow info_of(SimMachine& machine);
 // All but the first machine, which knows them by their invites, are told of each other's addresses.
 bool introduce_all(NodeRun& run);
-std::string peer_of(SimMachine& machine);
 Bytes state_digest(SimMachine& machine, uint64_t store);
 // Nothing and no heads where there is no such key. Errors: of a failing disk, or the node is suspended.
 Result<std::optional<std::string>> value_of(SimMachine& machine, uint64_t store, const std::string& key);

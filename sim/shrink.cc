@@ -34,11 +34,6 @@ bool has_strength(FaultKind kind) {
   }
 }
 
-bool is_between_two(FaultKind kind) {
-  return kind == FaultKind::cut || kind == FaultKind::cut_one_way || kind == FaultKind::clog ||
-         kind == FaultKind::reset_links;
-}
-
 // Durations and amounts below these are not worth a trial.
 constexpr uint64_t kShortest = 100'000;
 constexpr int64_t kMildest = 1;

@@ -19,7 +19,7 @@ struct Workload {
   uint32_t share;         // of the seeds that draw their workload, against the others'
   size_t nodes_min;
   size_t nodes_max;
-  // Sets knobs, actions and faults; seed, workload, transport, nodes and duration_us are there already (duration_us 0: draw it).
+  // Sets knobs, actions and faults, in any order; seed, workload, transport, nodes and duration_us are there already (duration_us 0: draw it).
   void (*draw)(class SimRandom& random, Plan& plan);
   // Runs it. `chronicle` may be null.
   Outcome (*run)(const Plan& plan, Chronicle* chronicle);

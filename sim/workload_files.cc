@@ -46,8 +46,6 @@ void draw(SimRandom& random, Plan& plan) {
   for (uint64_t left = random.between(0, 12); left > 0; --left) {
     plan.faults.push_back({FaultKind::power_cut, random.below(plan.duration_us), 0, 0, 0, draw_cut(random, kind)});
   }
-  std::stable_sort(plan.faults.begin(), plan.faults.end(),
-                   [](const Fault& a, const Fault& b) { return a.at_us < b.at_us; });
 }
 
 }  // namespace

@@ -122,13 +122,7 @@ bool MembersRun::set_up(NodeRun& run) {
   for (const Fault& fault : run.plan().faults) {
     if (fault.kind == FaultKind::clock_jump || fault.kind == FaultKind::sleep) clocks_are_whole_ = false;
   }
-  for (size_t i = 0; i < run.nodes(); ++i) {
-    Query query;
-    query.kind = QueryKind::info;
-    const auto rows = run.machine(i).query(query);
-    if (!rows.ok()) return run.violated("answer", "no info: " + rows.error().detail);
-    devices_[i].peer = std::get<std::vector<node::InfoRow>>(*rows).front().peer;
-  }
+  for (size_t i = 0; i < run.nodes(); ++i) devices_[i].peer = info_of(run.machine(i)).peer;
   if (run.knob("mesh") != 0 && !introduce_all(run)) return false;
   Request create;
   create.kind = RequestKind::store_create;
@@ -475,10 +469,6 @@ void draw_members(SimRandom& random, Plan& plan) {
   draw_faults(faults, plan, all_survivable_faults());
   plan.knobs["mesh"] = own.chance(30) ? 1 : 0;
   if (plan.nodes > 2 && own.chance(20)) draw_late_news(own, plan);
-  std::stable_sort(plan.actions.begin(), plan.actions.end(),
-                   [](const Action& a, const Action& b) { return a.at_us < b.at_us; });
-  std::stable_sort(plan.faults.begin(), plan.faults.end(),
-                   [](const Fault& a, const Fault& b) { return a.at_us < b.at_us; });
 }
 
 }  // namespace

@@ -66,7 +66,7 @@ class StoreRun : public NodeWorkload {
 
 bool StoreRun::set_up(NodeRun& run) {
   apps_.resize(run.nodes());
-  for (size_t i = 0; i < run.nodes(); ++i) apps_[i].peer = peer_of(run.machine(i));
+  for (size_t i = 0; i < run.nodes(); ++i) apps_[i].peer = info_of(run.machine(i)).peer;
   Request create;
   create.kind = RequestKind::store_create;
   create.x = to_bytes(kStoreName);
@@ -481,8 +481,6 @@ void draw_actions(SimRandom& random, Plan& plan, uint64_t count) {
                                       : kRefused;
     plan.actions.push_back({own.below(plan.duration_us), own.below(plan.nodes), kind, own.next_u64()});
   }
-  std::stable_sort(plan.actions.begin(), plan.actions.end(),
-                   [](const Action& a, const Action& b) { return a.at_us < b.at_us; });
 }
 
 void draw_knobs(SimRandom& random, Plan& plan) {

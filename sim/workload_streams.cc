@@ -6,6 +6,7 @@
 #include "core/node/limits.h"
 #include "sim/fault_mix.h"
 #include "sim/node_run.h"
+#include "sim/shared_store.h"
 
 namespace sereus::sim {
 namespace {
@@ -114,11 +115,7 @@ class StreamsRun : public NodeWorkload {
 bool StreamsRun::set_up(NodeRun& run) {
   open_.resize(run.nodes());
   for (size_t i = 0; i < run.nodes(); ++i) {
-    Query query;
-    query.kind = QueryKind::info;
-    const auto rows = run.machine(i).query(query);
-    if (!rows.ok()) return run.violated("answer", "no info: " + rows.error().detail);
-    const node::InfoRow& info = std::get<std::vector<node::InfoRow>>(*rows).front();
+    const node::InfoRow info = info_of(run.machine(i));
     peers_.push_back(info.peer);
     addresses_.push_back(info.addresses);
   }
@@ -414,8 +411,6 @@ void draw_streams(SimRandom& random, Plan& plan) {
                                       : kMany;
     plan.actions.push_back({own.below(plan.duration_us), own.below(plan.nodes), kind, own.next_u64()});
   }
-  std::stable_sort(plan.actions.begin(), plan.actions.end(),
-                   [](const Action& a, const Action& b) { return a.at_us < b.at_us; });
   SimRandom faults = random.fork("faults");
   draw_faults(faults, plan, all_survivable_faults());
 }

@@ -197,8 +197,7 @@ void NodeImpl::found_root() {
         if (nonce->code() == Code::exists) {
           // It is not replaced by another: members of the first would never hear of the second.
           return root_founded(
-              fail(Code::io, "this node's root store could not be opened; restart the node once the cause " +
-                                 std::string("is mended")));
+              fail(Code::io, "this node's root store could not be opened; restart the node once the cause is mended"));
         }
         if (!nonce->ok()) return root_founded(nonce->error());
         if (!db_) return root_founded(fail(Code::cancelled, "the node is closing"));

@@ -180,8 +180,7 @@ void HeadSet::clear() {
   pool_.clear();
   items_.clear();
   if (table_.size() > kKeptTableSize) {
-    table_.clear();
-    table_.shrink_to_fit();
+    table_ = {};  // not shrink_to_fit(): without exceptions the library's does nothing
   } else {
     std::fill(table_.begin(), table_.end(), 0);
   }
