@@ -86,13 +86,7 @@ TEST_F(Interrupted, joining_goes_on_wherever_the_power_went) {
   bool answered = false;
   for (uint64_t cut = 1; cut < kCutsMax && !answered; cut += 3) {
     World fresh(cut, 2);
-    for (auto& machine : fresh.machines) {
-      ASSERT_TRUE(machine->start().ok());
-      Request identity;
-      identity.kind = RequestKind::identity_create;
-      identity.x = to_bytes("machine");
-      ASSERT_EQ(fresh.call(*machine, identity).status, Code::ok);
-    }
+    ASSERT_NO_FATAL_FAILURE(start_all(fresh));
     SimMachine& issuer = *fresh.machines[0];
     SimMachine& guest = *fresh.machines[1];
     ASSERT_EQ(fresh.call(issuer, store_create("shared")).status, Code::ok);

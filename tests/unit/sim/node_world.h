@@ -17,18 +17,23 @@ using node::RequestKind;
 
 inline constexpr uint64_t kSecondUs = 1'000'000;
 
+// Every machine runs and has an identity.
+inline void start_all(World& world) {
+  for (auto& m : world.machines) {
+    ASSERT_TRUE(m->start().ok());
+    Request create;
+    create.kind = RequestKind::identity_create;
+    create.x = to_bytes("machine");
+    ASSERT_EQ(world.call(*m, create).status, Code::ok);
+  }
+}
+
 class NodeWorld : public ::testing::Test {
  protected:
   NodeWorld() : world(42, 3) { crypto::init(); }
 
   void SetUp() override {
-    for (auto& m : world.machines) {
-      ASSERT_TRUE(m->start().ok());
-      Request create;
-      create.kind = RequestKind::identity_create;
-      create.x = to_bytes("machine");
-      ASSERT_EQ(world.call(*m, create).status, Code::ok);
-    }
+    ASSERT_NO_FATAL_FAILURE(start_all(world));
     store_of_alice = create_store("shared");
     ASSERT_NE(store_of_alice, 0u);
   }

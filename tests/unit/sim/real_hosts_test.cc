@@ -26,13 +26,7 @@ class Two {
 
   // Gives alice a store and lets bob in.
   void meet() {
-    for (auto& m : world.machines) {
-      ASSERT_TRUE(m->start().ok());
-      Request create;
-      create.kind = RequestKind::identity_create;
-      create.x = to_bytes("machine");
-      ASSERT_EQ(world.call(*m, create).status, Code::ok);
-    }
+    ASSERT_NO_FATAL_FAILURE(start_all(world));
     Request create;
     create.kind = RequestKind::store_create;
     create.x = to_bytes("shared");

@@ -210,13 +210,7 @@ TEST(SimMachine, RealHostsComeThroughFreezeSleepAndKill) {
     SimMachine& bob = *world.machines[1];
     uint64_t heard = 0;
     alice.on_log = [&](std::string_view line) { heard += line.find(": ") != std::string_view::npos ? 1 : 0; };
-    for (auto& m : world.machines) {
-      ASSERT_TRUE(m->start().ok());
-      Request create;
-      create.kind = RequestKind::identity_create;
-      create.x = to_bytes("machine");
-      ASSERT_EQ(world.call(*m, create).status, Code::ok);
-    }
+    ASSERT_NO_FATAL_FAILURE(start_all(world));
     Request create;
     create.kind = RequestKind::store_create;
     create.x = to_bytes("shared");
