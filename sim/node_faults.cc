@@ -6,8 +6,26 @@
 #include "sim/describe.h"
 
 namespace sereus::sim {
+namespace {
+
+// Faults of a kind may overlap: adds one or takes one away, and gives the worst that is left; 0 for none.
+uint64_t worst_of(std::multiset<int64_t>& amounts, int64_t amount, bool begins) {
+  if (begins) {
+    amounts.insert(amount);
+  } else if (const auto found = amounts.find(amount); found != amounts.end()) {
+    amounts.erase(found);
+  }
+  return amounts.empty() ? 0 : static_cast<uint64_t>(*amounts.rbegin());
+}
+
+}  // namespace
 NodeFaults::NodeFaults(const Plan& plan, World& world, Chronicle* chronicle)
-    : plan_(plan), world_(world), chronicle_(chronicle), downtime_us_(plan.nodes), disk_(plan.nodes) {
+    : plan_(plan),
+      world_(world),
+      chronicle_(chronicle),
+      downtime_us_(plan.nodes),
+      slow_jobs_(plan.nodes),
+      disk_(plan.nodes) {
   allocation_failures_before_ = AllocationFaults::failures();
 }
 
@@ -211,7 +229,7 @@ void NodeFaults::begin_machine(const Fault& fault) {
       clock_jumps_us_ += static_cast<uint64_t>(std::abs(fault.amount));
       break;
     case FaultKind::slow_jobs:
-      machine.jobs().set_delay_max_us(static_cast<uint64_t>(fault.amount));
+      change_jobs(fault, true);
       break;
     case FaultKind::network_change:
       machine.change_network();
@@ -231,7 +249,7 @@ void NodeFaults::end(const Fault& fault) {
       AllocationFaults::off();
       break;
     case FaultKind::slow_jobs:
-      world_.machines[fault.machine]->jobs().set_delay_max_us(SimJobs::kDelayMaxUs);
+      change_jobs(fault, false);
       break;
     case FaultKind::disk_full:
     case FaultKind::disk_errors:
@@ -279,7 +297,8 @@ void NodeFaults::change_paths(const Fault& fault, bool bad) {
       }
       break;
     case FaultKind::clog:
-      world_.network.topology.clog(fault.machine, fault.other, bad ? static_cast<uint64_t>(fault.amount) : 0);
+      world_.network.topology.clog(fault.machine, fault.other,
+                                   worst_of(clogs_[std::minmax(fault.machine, fault.other)], fault.amount, bad));
       break;
     default:
       break;
@@ -297,15 +316,16 @@ bool NodeFaults::disk_fails(size_t machine) const {
   return now.contains(FaultKind::disk_full) || now.contains(FaultKind::disk_errors);
 }
 
+void NodeFaults::change_jobs(const Fault& fault, bool bad) {
+  const uint64_t worst = worst_of(slow_jobs_[fault.machine], fault.amount, bad);
+  world_.machines[fault.machine]->jobs().set_delay_max_us(worst == 0 ? SimJobs::kDelayMaxUs : worst);
+}
+
 void NodeFaults::change_disk(const Fault& fault, bool bad) {
   auto& now = disk_[fault.machine];
   had_disk_faults_.insert(fault.machine);
   std::multiset<int64_t>& of_kind = now[fault.kind];
-  if (bad) {
-    of_kind.insert(fault.amount);
-  } else if (const auto found = of_kind.find(fault.amount); found != of_kind.end()) {
-    of_kind.erase(found);
-  }
+  (void)worst_of(of_kind, fault.amount, bad);
   if (of_kind.empty()) now.erase(fault.kind);
   const auto worst = [&now](FaultKind kind) {
     const auto found = now.find(kind);
@@ -325,6 +345,7 @@ void NodeFaults::heal() {
   healed_ = true;
   AllocationFaults::off();
   cuts_.clear();
+  clogs_.clear();
   world_.network.heal_all();
   for (size_t i = 0; i < world_.machines.size(); ++i) {
     SimMachine& machine = *world_.machines[i];
@@ -333,6 +354,7 @@ void NodeFaults::heal() {
     machine.disk().set_faults({});
     machine.jobs().set_delay_max_us(SimJobs::kDelayMaxUs);
     disk_[i].clear();
+    slow_jobs_[i].clear();
     downtime_us_[i] = 0;
   }
 }

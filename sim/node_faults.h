@@ -48,6 +48,7 @@ class NodeFaults {
   void begin_machine(const Fault& fault);
   void change_paths(const Fault& fault, bool bad);
   void cut(size_t from, size_t to, bool cut);
+  void change_jobs(const Fault& fault, bool bad);
   void change_disk(const Fault& fault, bool bad);
   void put_path_conditions();
   void put_behind_nat(const Fault& fault);
@@ -63,6 +64,8 @@ class NodeFaults {
   uint64_t clock_jumps_us_ = 0;
   std::vector<uint64_t> downtime_us_;
   std::map<std::pair<size_t, size_t>, int> cuts_;  // faults may overlap
+  std::map<std::pair<size_t, size_t>, std::multiset<int64_t>> clogs_;
+  std::vector<std::multiset<int64_t>> slow_jobs_;
   std::vector<std::map<FaultKind, std::multiset<int64_t>>> disk_;
   std::set<size_t> had_disk_faults_;
   std::set<size_t> behind_nat_;
