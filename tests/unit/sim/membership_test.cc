@@ -17,6 +17,19 @@ TEST_F(Membership, an_invited_device_gets_every_store_and_writes_into_it) {
   EXPECT_TRUE(world.run_until([&] { return handle(bob(), "later") != 0; }, 60 * kSecondUs));
 }
 
+TEST_F(Membership, a_declared_store_that_could_not_be_made_is_made_later) {
+  ASSERT_EQ(join(bob(), invite()).status, Code::ok);
+  ASSERT_TRUE(world.run_until([&] { return handle(bob(), "shared") != 0; }, 60 * kSecondUs));
+  // One operation of bob's disk fails, each in turn: some while the root's entry is written, some while the store is made.
+  for (uint64_t operation = 1; operation <= 40; ++operation) {
+    const std::string name = "store " + std::to_string(operation);
+    bob().disk().fail_at(bob().disk().operations() + operation, Code::io);
+    ASSERT_NE(create_store(name), 0u);
+    EXPECT_TRUE(world.run_until([&] { return handle(bob(), name) != 0; }, 60 * kSecondUs)) << operation;
+    bob().disk().fail_at(0, Code::io);
+  }
+}
+
 TEST_F(Membership, a_long_history_of_the_root_store_arrives_at_once) {
   for (int i = 0; i < 40; ++i) ASSERT_NE(create_store("store " + std::to_string(i)), 0u);
   const uint64_t before = world.scheduler.now_us();
@@ -62,7 +75,7 @@ TEST_F(Membership, a_refused_first_write_does_not_take_others_with_it) {
   request.kind = RequestKind::store_write;
   request.store = handle(bob(), "shared");
   request.writes.emplace_back();  // without a key
-  (void)bob().submit(request);  // goes alone, as there is nothing else by then
+  (void)bob().submit(request);    // goes alone, as there is nothing else by then
   const uint64_t refused = bob().submit(request);
   request.writes.front().key = to_bytes("key");
   request.writes.front().value = to_bytes("value");
