@@ -301,6 +301,7 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   std::map<net::StreamId, std::unique_ptr<Session>> sessions_;
   std::map<uint64_t, net::StreamId> session_streams_;  // by Session::id
   uint64_t last_session_ = 0;
+  Bytes read_chunk_;  // scratch of pump_session()
   std::map<net::StreamId, EarlyStream> early_;
   std::map<OpRef, JoinOp> joins_;
   std::map<OpRef, SyncOp> syncs_;

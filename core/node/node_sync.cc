@@ -89,11 +89,11 @@ void NodeImpl::pump_session(net::StreamId stream) {
   const auto found = sessions_.find(stream);
   if (found == sessions_.end() || !host_) return;
   Session& session = *found->second;
-  Bytes chunk(kReadChunk);
   while (session.machine.wants_bytes()) {
-    const Result<net::Host::ReadResult> read = host_->read(stream, chunk);
+    read_chunk_.resize(kReadChunk);  // kept: most calls read nothing, and making it anew would clear it each time
+    const Result<net::Host::ReadResult> read = host_->read(stream, read_chunk_);
     if (!read.ok()) return end_session(stream, true);
-    if (read->size > 0) session.machine.on_bytes(ByteView(chunk).first(read->size), context_.now);
+    if (read->size > 0) session.machine.on_bytes(ByteView(read_chunk_).first(read->size), context_.now);
     if (read->finished) return end_session(stream, true);
     if (read->size == 0) break;
     take_ranges(session);
