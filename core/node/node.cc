@@ -8,7 +8,6 @@ namespace sereus::node {
 namespace {
 
 constexpr std::string_view kLockFile = "LOCK";
-constexpr uint64_t kPublishUs = 200'000;  // counters in info are at most this old
 
 }  // namespace
 
@@ -128,6 +127,7 @@ uint64_t NodeImpl::step(const Times& now) {
     sessions_step();
     syncs_step();
     disconnect_strangers();
+    if (now.mono_us >= save_synced_at_) save_synced();
   }
   for (auto& [handle, slot] : slots_) {
     slot->start_work();
@@ -143,7 +143,11 @@ uint64_t NodeImpl::step(const Times& now) {
       publish_at_ = now.mono_us + kPublishUs;
     }
   }
-  if (publish_due_ || now.mono_us >= publish_at_) publish();
+  if (publish_due_) {
+    publish();
+  } else if (now.mono_us >= publish_at_) {
+    refresh();
+  }
   // A worker may still be reading for a session or a watch that is gone; only then is nothing open any more.
   if (databases_closed_ && context_.jobs_running() == 0) {
     databases_closed_ = false;
@@ -174,27 +178,25 @@ uint64_t NodeImpl::next_deadline() const {
     const int64_t wait = std::max<int64_t>(held - context_.now.wall_us, 0);
     next = std::min(next, context_.now.mono_us + static_cast<uint64_t>(wait));
   }
-  for (const auto& [id, connection] : connections_) {
-    if (is_stranger(id, connection)) next = std::min(next, connection.since + kStrangerUs);
-  }
-  return next;
+  return std::min({next, save_synced_at_, strangers_at_, stranger_due_});
 }
 
 // ---- What others see ------------------------------------------------------------------------------------------------
 
-void NodeImpl::publish() {
-  publish_due_ = false;
+// Whatever changes by itself all the time.
+void NodeImpl::refresh() {
+  if (peers_synced_) return publish();
   publish_at_ = kNever;
-  View::State state;
-  if (stage_ == Stage::suspended || stage_ == Stage::suspending) state.unavailable = Code::suspended;
-  if (stage_ == Stage::closed) state.unavailable = Code::closed;
-  InfoRow& info = state.info;
+  view_->publish_info(info_row());
+}
+
+InfoRow NodeImpl::info_row() const {
+  InfoRow info;
   info.name = name_;
   info.online = host_ != nullptr;
   info.clock_suspect = context_.clock_suspect;
   if (keystore_) {
-    const net::PeerId peer = net::PeerId::from_device_key(own_device());
-    info.peer = peer.to_string();
+    info.peer = peer_text(own_device());
     info.party = keystore_->party_key().hex();
     info.protected_keystore = protected_;
     info.addresses = join_lines(app_hosts_.own().addresses());
@@ -209,6 +211,17 @@ void NodeImpl::publish() {
     info.bytes_sent += stats.bytes_sent;
     info.bytes_received += stats.bytes_received;
   }
+  return info;
+}
+
+void NodeImpl::publish() {
+  publish_due_ = false;
+  publish_at_ = kNever;
+  peers_synced_ = false;
+  View::State state;
+  if (stage_ == Stage::suspended || stage_ == Stage::suspending) state.unavailable = Code::suspended;
+  if (stage_ == Stage::closed) state.unavailable = Code::closed;
+  state.info = info_row();
   for (const auto& [handle, slot] : slots_) {
     StoreRow row;
     row.store = handle;
@@ -247,6 +260,7 @@ void NodeImpl::shut_down(std::function<void()> then) {
   for (const auto& [ref, sync] : syncs_) waiting.push_back(ref);
   joins_.clear();
   syncs_.clear();
+  save_synced();
   for (OpRef ref : waiting) context_.complete(ref, fail(Code::cancelled, "the node is closing"));
   go_offline(stage_ == Stage::suspending ? Code::suspended : Code::closed);
   close_stores();

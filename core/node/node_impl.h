@@ -129,6 +129,8 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   void shut_down(std::function<void()> then);
   void close_stores();
   void publish();
+  void refresh();
+  InfoRow info_row() const;
   uint64_t next_deadline() const;
   void suspend(OpRef ref);
   Status reopen_folder();
@@ -198,13 +200,15 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   Peer& peer_of(const DeviceKey& device);
   const Member* member_of(const DeviceKey& device) const;
   std::string peer_name(const DeviceKey& device) const;
-  bool belongs(const DeviceKey& device) const;  // to any root of ours
+  const std::string& peer_text(const DeviceKey& device) const;  // its peer id
+  bool belongs(const DeviceKey& device) const;                  // to any root of ours
   bool may_sync(const DeviceKey& device, const StoreSlot& slot) const;
   void emit_peer(uint32_t what, const DeviceKey& device, const std::string& address, uint64_t store);
   std::vector<PeerRow> peer_rows() const;
   std::vector<InviteRow> invite_rows() const;
   void save_invite(const StoredInvite& invite);
   void save_peer(const KnownPeer& peer);
+  void save_synced();
   void drop_spent_invites();
 
   // node_network.cc
@@ -314,6 +318,13 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   uint64_t published_bytes_ = 0;
   bool publish_due_ = true;
   uint64_t publish_at_ = kNever;  // statistics are refreshed now and then
+  bool peers_synced_ = false;     // since publish(): rows of peers are among them
+  std::set<DeviceKey> synced_;    // and since that was saved
+  uint64_t save_synced_at_ = kNever;
+  uint64_t strangers_seen_us_ = 0;  // when disconnect_strangers() looked
+  uint64_t strangers_at_ = kNever;  // when it looks again, as something happened since
+  uint64_t stranger_due_ = kNever;  // when the first of those it saw has been here for long enough
+  mutable std::map<DeviceKey, std::string> peer_texts_;
   std::optional<Times> last_times_;
   size_t closing_slots_ = 0;
   bool databases_closed_ = false;  // of a shut-down; the last jobs may still run
