@@ -122,9 +122,11 @@ uint64_t NodeImpl::step(const Times& now) {
   if (stage_ == Stage::closed) return kNever;
   (void)drain_host();
   if (stage_ == Stage::running) {
-    dial_due();
+    // next_deadline() has looked at all of them: what is due since then is for the next step, which it asks for.
+    const bool due = now.mono_us >= timers_at_;
+    if (due) dial_due();
     joins_step();
-    sessions_step();
+    if (due) sessions_step();
     syncs_step();
     disconnect_strangers();
     if (now.mono_us >= save_synced_at_) save_synced();
@@ -158,12 +160,11 @@ uint64_t NodeImpl::step(const Times& now) {
   return next_deadline();
 }
 
-uint64_t NodeImpl::next_deadline() const {
-  uint64_t next = std::min(publish_at_, host_deadline_);
-  if (stage_ != Stage::running) return next;
+uint64_t NodeImpl::next_deadline() {
+  uint64_t next = kNever;
+  timers_at_ = 0;
+  if (stage_ != Stage::running) return std::min(publish_at_, host_deadline_);
   for (const auto& [stream, session] : sessions_) next = std::min(next, session->machine.deadline());
-  for (const auto& [ref, join] : joins_) next = std::min(next, join.deadline);
-  for (const auto& [ref, sync] : syncs_) next = std::min(next, sync.progress_at + kSyncIdleUs);
   for (const auto& [device, peer] : peers_) {
     if (host_ && peer.connection == 0 && peer.dialing == 0 && !peer.known.addresses.empty() && belongs(device)) {
       next = std::min(next, peer.dial_at);
@@ -172,6 +173,10 @@ uint64_t NodeImpl::next_deadline() const {
       for (const auto& [store, retry] : peer.retries) next = std::min(next, retry.at);
     }
   }
+  timers_at_ = next;
+  next = std::min({next, publish_at_, host_deadline_});
+  for (const auto& [ref, join] : joins_) next = std::min(next, join.deadline);
+  for (const auto& [ref, sync] : syncs_) next = std::min(next, sync.progress_at + kSyncIdleUs);
   for (const auto& [handle, slot] : slots_) {
     const int64_t held = slot->next_held_wall_us();
     if (held == 0 || slot->busy()) continue;

@@ -131,7 +131,7 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   void publish();
   void refresh();
   InfoRow info_row() const;
-  uint64_t next_deadline() const;
+  uint64_t next_deadline();
   void suspend(OpRef ref);
   Status reopen_folder();
   void resume(OpRef ref);
@@ -311,6 +311,7 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   std::map<OpRef, SyncOp> syncs_;
 
   uint64_t host_deadline_ = kNever;
+  uint64_t timers_at_ = 0;  // of sessions and peers, as of the end of the last step
   uint64_t entries_received_ = 0;
   uint64_t entries_sent_ = 0;
   uint64_t bytes_sent_before_ = 0;  // of hosts that are gone

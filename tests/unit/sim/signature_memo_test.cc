@@ -13,7 +13,7 @@ namespace {
 class SignatureMemoTest : public testing::Test {
  protected:
   SignatureMemoTest() {
-    SecretBytes<crypto::KeyPair::kSeedSize> seed;
+    SecretBytes<32> seed;
     seed.data()[0] = 7;
     pair_.emplace(crypto::KeyPair::from_seed(seed));
     signature_ = pair_->sign_in_context("test 1", message_);
