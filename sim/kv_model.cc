@@ -26,6 +26,7 @@ size_t removals_of(const KvModel& model, const std::string& key, bool certain) {
 }  // namespace
 
 size_t KvModel::attempt(const std::string& key, std::optional<std::string> value, uint64_t group) {
+  ++version_;
   const size_t number = attempts_.size();
   attempts_.push_back({key, std::move(value), Answer::none, group});
   by_key_[key].push_back(number);
@@ -34,6 +35,7 @@ size_t KvModel::attempt(const std::string& key, std::optional<std::string> value
 }
 
 void KvModel::answered(size_t attempt, Answer answer) {
+  ++version_;
   attempts_[attempt].answer = answer;
   if (answer == Answer::acknowledged) ++acknowledged_;
 }
@@ -78,6 +80,7 @@ std::string WatchModel::take(const KvModel& model, uint64_t epoch, uint64_t sequ
                              const std::optional<std::string>& value) {
   if (sequence_ != 0 && epoch != epoch_) return "the epoch changed though nothing was lost";
   if (sequence <= sequence_) return "a change came twice or out of order: " + key;
+  missing_of_ = nullptr;
   epoch_ = epoch;
   sequence_ = sequence;
   if (value) {
@@ -99,7 +102,15 @@ std::string WatchModel::take(const KvModel& model, uint64_t epoch, uint64_t sequ
   return "a change of " + key + " came twice or out of order: " + shown(value);
 }
 
-std::string WatchModel::complain_of_missing(const KvModel& model) const {
+const std::string& WatchModel::complain_of_missing(const KvModel& model) const {
+  if (missing_of_ == &model && missing_version_ == model.version()) return missing_;
+  missing_ = look_for_missing(model);
+  missing_of_ = &model;
+  missing_version_ = model.version();
+  return missing_;
+}
+
+std::string WatchModel::look_for_missing(const KvModel& model) const {
   for (const std::string& key : model.own_keys()) {
     const auto removals = removals_.find(key);
     if (removals_of(model, key, true) > (removals == removals_.end() ? 0 : removals->second)) {

@@ -24,7 +24,7 @@ class KvModel {
   void answered(size_t attempt, Answer answer);
 
   const std::set<std::string>& own_keys() const { return own_; }
-  void set_own(const std::string& key) { own_.insert(key); }
+  void set_own(const std::string& key) { version_ += own_.insert(key).second ? 1 : 0; }
 
   // What is wrong with this value (nothing: absent) of a key of one machine's own at the end; empty when it may be.
   std::string complain_of_own(const std::string& key, const std::optional<std::string>& value) const;
@@ -45,6 +45,8 @@ class KvModel {
   const Attempt& at(size_t attempt) const { return attempts_[attempt]; }
   size_t size() const { return attempts_.size(); }
   size_t acknowledged() const { return acknowledged_; }
+  // Another number after each change.
+  uint64_t version() const { return version_; }
 
  private:
   std::vector<Attempt> attempts_;
@@ -52,6 +54,7 @@ class KvModel {
   std::map<uint64_t, std::vector<size_t>> groups_;
   std::set<std::string> own_;
   size_t acknowledged_ = 0;
+  uint64_t version_ = 0;
 };
 
 // What a watch over a whole store told one machine's application, over restarts.
@@ -69,10 +72,16 @@ class WatchModel {
     const auto found = mirror_.find(key);
     return found == mirror_.end() ? std::nullopt : found->second;
   }
-  // Acknowledged writes of keys of somebody's own that were not told.
-  std::string complain_of_missing(const KvModel& model) const;
+  // Acknowledged writes of keys of somebody's own that were not told. Asked again and again, it looks when something changed.
+  const std::string& complain_of_missing(const KvModel& model) const;
 
  private:
+  std::string look_for_missing(const KvModel& model) const;
+
+  // What complain_of_missing() found, and for which model.
+  mutable std::string missing_;
+  mutable const KvModel* missing_of_ = nullptr;
+  mutable uint64_t missing_version_ = 0;
   uint64_t epoch_ = 0;
   uint64_t sequence_ = 0;
   std::map<std::string, size_t> last_;  // of own keys: the attempt that was told last

@@ -12,6 +12,7 @@
 #include "sim/node_faults.h"
 #include "sim/outcome.h"
 #include "sim/plan.h"
+#include "sim/signature_memo.h"
 #include "sim/world.h"
 
 namespace sereus::sim {
@@ -115,6 +116,7 @@ class NodeRun {
   Chronicle* chronicle_;
   NodeWorkload& workload_;
   Outcome outcome_;
+  SignatureMemo signatures_;
   World world_;
   NodeFaults faults_;
   std::vector<Place> places_;

@@ -35,7 +35,7 @@ void SimJobs::begin(uint64_t id, size_t of) {
   const uint64_t disk_us = take_disk_us_ ? take_disk_us_() : 0;
   free_us_[of] = std::max(free_us_[of], scheduler_.now_us() + disk_us);
   scheduler_.after(disk_us + random_.below(delay_max_us_ + 1), [this, id] { end(id); });
-  wake_();  // the machine looks whether the disk lost power in it
+  look_();
 }
 
 void SimJobs::end(uint64_t id) {
@@ -69,7 +69,11 @@ SimMachine::SimMachine(size_t index, Scheduler& scheduler, Networks& networks, S
       random_(std::move(random)),
       disk_random_(random_.fork("disk")),
       disk_(disk_random_),
-      jobs_(scheduler, random_.fork("jobs"), [this] { wake(); }),
+      jobs_(
+          scheduler, random_.fork("jobs"), [this] { wake(); },
+          [this] {
+            if (!disk_.powered()) wake();
+          }),
       clock_random_(random_.fork("clock")) {
   jobs_.set_disk_time([this] { return disk_.take_us(); });
   log_.on_line = [this](std::string_view line) {

@@ -23,8 +23,9 @@ class SimJobs : public Jobs {
  public:
   static constexpr uint64_t kDelayMaxUs = 3'000;
 
-  SimJobs(Scheduler& scheduler, SimRandom random, std::function<void()> wake)
-      : scheduler_(scheduler), random_(std::move(random)), wake_(std::move(wake)) {}
+  // `wake` is called when a job has ended; `look`, when its work was done: the disk may have lost its power in it.
+  SimJobs(Scheduler& scheduler, SimRandom random, std::function<void()> wake, std::function<void()> look)
+      : scheduler_(scheduler), random_(std::move(random)), wake_(std::move(wake)), look_(std::move(look)) {}
   void submit(JobQueue queue, std::function<void()> work, std::function<void()> done) override;
   // The process is gone: nothing that waits will run.
   void forget_all();
@@ -44,6 +45,7 @@ class SimJobs : public Jobs {
   Scheduler& scheduler_;
   SimRandom random_;
   std::function<void()> wake_;
+  std::function<void()> look_;
   std::function<uint64_t()> take_disk_us_;
   uint64_t delay_max_us_ = kDelayMaxUs;
   uint64_t free_us_[2] = {0, 0};

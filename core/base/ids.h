@@ -31,7 +31,13 @@ struct FixedId {
   bool is_zero() const {
     return std::all_of(bytes.begin(), bytes.end(), [](uint8_t b) { return b == 0; });
   }
-  friend std::strong_ordering operator<=>(const FixedId&, const FixedId&) = default;
+  friend bool operator==(const FixedId&, const FixedId&) = default;
+  // By bytes. Keys and hashes differ in their first eight nearly always, and maps of them are asked all the time.
+  friend std::strong_ordering operator<=>(const FixedId& a, const FixedId& b) {
+    const auto first = load_be<uint64_t>(a.bytes.data());
+    const auto other = load_be<uint64_t>(b.bytes.data());
+    return first != other ? first <=> other : a.bytes <=> b.bytes;
+  }
 };
 
 using StoreId = FixedId<struct StoreIdTag, 16>;          // UUID-sized name of a store

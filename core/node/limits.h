@@ -10,12 +10,15 @@ namespace sereus::node {
 
 inline constexpr size_t kStoresMax = 1024;       // each holds two readers and a log open
 inline constexpr size_t kPeersMax = 4096;        // remembered; those with the oldest sync go first
+inline constexpr size_t kPeerTextsMax = 8192;    // peer ids kept as text: more than there are peers
 inline constexpr size_t kConnectionsMax = 512;   // of our own members; strangers have their own bound
 inline constexpr size_t kStrangersMax = 32;      // connections of peers that belong to no root of ours
 inline constexpr size_t kAppStrangersMax = 256;  // likewise, while the application serves protocols: members keep half
 inline constexpr uint64_t kStrangerUs = 30 * kMicrosPerSecond;  // to redeem an invite, then they are disconnected
-inline constexpr uint64_t kReconcileUsMin = kMicrosPerSecond;  // after a declared store could not be made, doubled each time
+inline constexpr uint64_t kReconcileUsMin =
+    kMicrosPerSecond;  // after a declared store could not be made, doubled each time
 inline constexpr uint64_t kReconcileUsMax = 5 * 60 * kMicrosPerSecond;
+inline constexpr uint64_t kPublishUs = 200'000;  // what info and peers tell of counters and syncs is at most this old
 inline constexpr size_t kWatchesMax = 1024;
 inline constexpr size_t kCommitBytesMax = 8 * 1024 * 1024;  // of one group commit: what a step back after ENOSPC costs
 inline constexpr size_t kIngestRangesMax = 16;  // of one ingest job: bounds how long a local put waits behind it
@@ -27,7 +30,10 @@ inline constexpr uint64_t kDialBackoffUsMax = 60 * kMicrosPerSecond;
 inline constexpr uint64_t kSessionRetryUsMin =
     200'000;  // a refused sync stream is tried again: the peer may learn of the store
 inline constexpr uint64_t kSessionRetryUsMax = 30 * kMicrosPerSecond;
-inline constexpr uint64_t kJoinUs = 30 * kMicrosPerSecond;  // dial, ask, and have the root store
+inline constexpr uint64_t kSaveSyncedUs =
+    5 * kMicrosPerSecond;  // times of the last sync are saved this late: each alone would be a transaction a second
+inline constexpr uint64_t kStrangersLookUs = kMicrosPerSecond;  // between two looks for strangers
+inline constexpr uint64_t kJoinUs = 30 * kMicrosPerSecond;      // dial, ask, and have the root store
 inline constexpr uint64_t kSyncIdleUs =
     30 * kMicrosPerSecond;  // a sync operation without any progress for so long fails
 inline constexpr int64_t kClockJumpUs = 3600 * int64_t{1'000'000};

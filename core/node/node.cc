@@ -8,7 +8,6 @@ namespace sereus::node {
 namespace {
 
 constexpr std::string_view kLockFile = "LOCK";
-constexpr uint64_t kPublishUs = 200'000;  // counters in info are at most this old
 
 }  // namespace
 
@@ -118,12 +117,15 @@ uint64_t NodeImpl::step(const Times& now) {
   if (stage_ == Stage::closed) return kNever;
   (void)drain_host();
   if (stage_ == Stage::running) {
-    dial_due();
+    // next_deadline() has looked at all of them: what is due since then is for the next step, which it asks for.
+    const bool due = now.mono_us >= timers_at_;
+    if (due) dial_due();
     joins_step();
-    sessions_step();
+    if (due) sessions_step();
     syncs_step();
     disconnect_strangers();
     reconcile_due();
+    if (now.mono_us >= save_synced_at_) save_synced();
   }
   for (auto& [handle, slot] : slots_) {
     slot->start_work();
@@ -139,7 +141,11 @@ uint64_t NodeImpl::step(const Times& now) {
       publish_at_ = now.mono_us + kPublishUs;
     }
   }
-  if (publish_due_ || now.mono_us >= publish_at_) publish();
+  if (publish_due_) {
+    publish();
+  } else if (now.mono_us >= publish_at_) {
+    refresh();
+  }
   // A worker may still be reading for a session or a watch that is gone; only then is nothing open any more.
   if (databases_closed_ && context_.jobs_running() == 0) {
     databases_closed_ = false;
@@ -150,13 +156,11 @@ uint64_t NodeImpl::step(const Times& now) {
   return next_deadline();
 }
 
-uint64_t NodeImpl::next_deadline() const {
-  uint64_t next = std::min(publish_at_, host_deadline_);
-  if (stage_ != Stage::running) return next;
-  next = std::min(next, reconcile_at_);
+uint64_t NodeImpl::next_deadline() {
+  uint64_t next = kNever;
+  timers_at_ = 0;
+  if (stage_ != Stage::running) return std::min(publish_at_, host_deadline_);
   for (const auto& [stream, session] : sessions_) next = std::min(next, session->machine.deadline());
-  for (const auto& [ref, join] : joins_) next = std::min(next, join.deadline);
-  for (const auto& [ref, sync] : syncs_) next = std::min(next, sync.progress_at + kSyncIdleUs);
   for (const auto& [device, peer] : peers_) {
     if (host_ && peer.connection == 0 && peer.dialing == 0 && !peer.known.addresses.empty() && belongs(device)) {
       next = std::min(next, peer.dial_at);
@@ -165,33 +169,35 @@ uint64_t NodeImpl::next_deadline() const {
       for (const auto& [store, retry] : peer.retries) next = std::min(next, retry.at);
     }
   }
+  timers_at_ = next;
+  next = std::min({next, publish_at_, host_deadline_});
+  for (const auto& [ref, join] : joins_) next = std::min(next, join.deadline);
+  for (const auto& [ref, sync] : syncs_) next = std::min(next, sync.progress_at + kSyncIdleUs);
   for (const auto& [handle, slot] : slots_) {
     const int64_t held = slot->next_held_wall_us();
     if (held == 0 || slot->busy()) continue;
     const int64_t wait = std::max<int64_t>(held - context_.now.wall_us, 0);
     next = std::min(next, context_.now.mono_us + static_cast<uint64_t>(wait));
   }
-  for (const auto& [id, connection] : connections_) {
-    if (is_stranger(id, connection)) next = std::min(next, connection.since + kStrangerUs);
-  }
-  return next;
+  return std::min({next, reconcile_at_, save_synced_at_, strangers_at_, stranger_due_});
 }
 
 // ---- What others see ------------------------------------------------------------------------------------------------
 
-void NodeImpl::publish() {
-  publish_due_ = false;
+// Whatever changes by itself all the time.
+void NodeImpl::refresh() {
+  if (peers_synced_) return publish();
   publish_at_ = kNever;
-  View::State state;
-  if (stage_ == Stage::suspended || stage_ == Stage::suspending) state.unavailable = Code::suspended;
-  if (stage_ == Stage::closed) state.unavailable = Code::closed;
-  InfoRow& info = state.info;
+  view_->publish_info(info_row());
+}
+
+InfoRow NodeImpl::info_row() const {
+  InfoRow info;
   info.name = name_;
   info.online = host_ != nullptr;
   info.clock_suspect = context_.clock_suspect;
   if (keystore_) {
-    const net::PeerId peer = net::PeerId::from_device_key(own_device());
-    info.peer = peer.to_string();
+    info.peer = peer_text(own_device());
     info.party = keystore_->party_key().hex();
     info.protected_keystore = protected_;
     info.addresses = join_lines(app_hosts_.own().addresses());
@@ -206,6 +212,17 @@ void NodeImpl::publish() {
     info.bytes_sent += stats.bytes_sent;
     info.bytes_received += stats.bytes_received;
   }
+  return info;
+}
+
+void NodeImpl::publish() {
+  publish_due_ = false;
+  publish_at_ = kNever;
+  peers_synced_ = false;
+  View::State state;
+  if (stage_ == Stage::suspended || stage_ == Stage::suspending) state.unavailable = Code::suspended;
+  if (stage_ == Stage::closed) state.unavailable = Code::closed;
+  state.info = info_row();
   for (const auto& [handle, slot] : slots_) {
     StoreRow row;
     row.store = handle;
@@ -244,6 +261,7 @@ void NodeImpl::shut_down(std::function<void()> then) {
   for (const auto& [ref, sync] : syncs_) waiting.push_back(ref);
   joins_.clear();
   syncs_.clear();
+  save_synced();
   for (OpRef ref : waiting) context_.complete(ref, fail(Code::cancelled, "the node is closing"));
   go_offline(stage_ == Stage::suspending ? Code::suspended : Code::closed);
   close_stores();

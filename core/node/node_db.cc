@@ -240,6 +240,12 @@ Status NodeDb::put_peer(const KnownPeer& peer) {
   return statement->run();
 }
 
+Status NodeDb::put_peers(const std::vector<KnownPeer>& peers) {
+  SEREUS_ASSIGN(auto transaction, storage::Transaction::begin(*database_, storage::Transaction::Kind::write));
+  for (const KnownPeer& peer : peers) SEREUS_TRY(put_peer(peer));
+  return transaction.commit();
+}
+
 Result<std::vector<Introduction>> NodeDb::introductions() {
   std::vector<Introduction> introductions;
   SEREUS_TRY(for_each(*database_, "SELECT root, device FROM introduction ORDER BY root, device",

@@ -75,6 +75,7 @@ class NodeDb {
   Status remove_invite(const Hash& id);
   Result<std::vector<KnownPeer>> peers();
   Status put_peer(const KnownPeer& peer);
+  Status put_peers(const std::vector<KnownPeer>& peers);  // all or none
   Result<std::vector<Introduction>> introductions();
   Status put_introduction(const Introduction& introduction);
 

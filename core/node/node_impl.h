@@ -129,7 +129,9 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   void shut_down(std::function<void()> then);
   void close_stores();
   void publish();
-  uint64_t next_deadline() const;
+  void refresh();
+  InfoRow info_row() const;
+  uint64_t next_deadline();
   void suspend(OpRef ref);
   Status reopen_folder();
   void resume(OpRef ref);
@@ -201,13 +203,15 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   Peer& peer_of(const DeviceKey& device);
   const Member* member_of(const DeviceKey& device) const;
   std::string peer_name(const DeviceKey& device) const;
-  bool belongs(const DeviceKey& device) const;  // to any root of ours
+  const std::string& peer_text(const DeviceKey& device) const;  // its peer id
+  bool belongs(const DeviceKey& device) const;                  // to any root of ours
   bool may_sync(const DeviceKey& device, const StoreSlot& slot) const;
   void emit_peer(uint32_t what, const DeviceKey& device, const std::string& address, uint64_t store);
   std::vector<PeerRow> peer_rows() const;
   std::vector<InviteRow> invite_rows() const;
   void save_invite(const StoredInvite& invite);
   void save_peer(const KnownPeer& peer);
+  void save_synced();
   void drop_spent_invites();
 
   // node_network.cc
@@ -306,11 +310,13 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   std::map<net::StreamId, std::unique_ptr<Session>> sessions_;
   std::map<uint64_t, net::StreamId> session_streams_;  // by Session::id
   uint64_t last_session_ = 0;
+  Bytes read_chunk_;  // scratch of pump_session()
   std::map<net::StreamId, EarlyStream> early_;
   std::map<OpRef, JoinOp> joins_;
   std::map<OpRef, SyncOp> syncs_;
 
   uint64_t host_deadline_ = kNever;
+  uint64_t timers_at_ = 0;  // of sessions and peers, as of the end of the last step
   uint64_t entries_received_ = 0;
   uint64_t entries_sent_ = 0;
   uint64_t bytes_sent_before_ = 0;  // of hosts that are gone
@@ -318,6 +324,13 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   uint64_t published_bytes_ = 0;
   bool publish_due_ = true;
   uint64_t publish_at_ = kNever;  // statistics are refreshed now and then
+  bool peers_synced_ = false;     // since publish(): rows of peers are among them
+  std::set<DeviceKey> synced_;    // and since that was saved
+  uint64_t save_synced_at_ = kNever;
+  uint64_t strangers_seen_us_ = 0;  // when disconnect_strangers() looked
+  uint64_t strangers_at_ = kNever;  // when it looks again, as something happened since
+  uint64_t stranger_due_ = kNever;  // when the first of those it saw has been here for long enough
+  mutable std::map<DeviceKey, std::string> peer_texts_;
   std::optional<Times> last_times_;
   size_t closing_slots_ = 0;
   bool databases_closed_ = false;  // of a shut-down; the last jobs may still run

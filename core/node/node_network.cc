@@ -254,12 +254,29 @@ bool NodeImpl::is_stranger(net::ConnectionId id, const Connection& connection) c
   return std::none_of(joins_.begin(), joins_.end(), [id](const auto& join) { return join.second.connection == id; });
 }
 
+// Who is one may change with every step, so it is looked again after each, but not for each: strangers_at_ is set for the first
+// step after a look, and lies kStrangersLookUs behind it.
 void NodeImpl::disconnect_strangers() {
+  if (connections_.empty()) {
+    strangers_at_ = stranger_due_ = kNever;
+    return;
+  }
+  const uint64_t now_us = context_.now.mono_us;
+  if (now_us < std::min(strangers_at_, stranger_due_)) {
+    strangers_at_ = std::min(strangers_at_, strangers_seen_us_ + kStrangersLookUs);
+    if (now_us < strangers_at_) return;
+  }
+  strangers_seen_us_ = now_us;
+  strangers_at_ = stranger_due_ = kNever;
   std::vector<net::ConnectionId> late;
-  for (const auto& entry : connections_) {
-    const net::ConnectionId id = entry.first;  // a name that the lambda can capture
-    const auto& connection = entry.second;
-    if (context_.now.mono_us >= connection.since + kStrangerUs && is_stranger(id, connection)) late.push_back(id);
+  for (const auto& [id, connection] : connections_) {
+    const uint64_t due_us = connection.since + kStrangerUs;
+    if (due_us >= stranger_due_ || !is_stranger(id, connection)) continue;
+    if (due_us <= now_us) {
+      late.push_back(id);
+    } else {
+      stranger_due_ = due_us;
+    }
   }
   for (const net::ConnectionId id : late) close_connection(id, Code::denied);
 }

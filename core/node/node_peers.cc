@@ -37,6 +37,14 @@ std::string NodeImpl::peer_name(const DeviceKey& device) const {
   return member == nullptr ? std::string() : member->name;
 }
 
+// Remembered: events and rows name peers all the time.
+const std::string& NodeImpl::peer_text(const DeviceKey& device) const {
+  const auto found = peer_texts_.find(device);
+  if (found != peer_texts_.end()) return found->second;
+  if (peer_texts_.size() >= kPeerTextsMax) peer_texts_.clear();
+  return peer_texts_[device] = net::PeerId::from_device_key(device).to_string();
+}
+
 bool NodeImpl::belongs(const DeviceKey& device) const {
   return std::any_of(slots_.begin(), slots_.end(), [&](const auto& item) {
     return item.second->is_root() && item.second->usable() && may_sync(device, *item.second);
@@ -61,7 +69,7 @@ void NodeImpl::emit_peer(uint32_t what, const DeviceKey& device, const std::stri
   Event event;
   event.kind = EventKind::peer;
   event.what = what;
-  event.peer = net::PeerId::from_device_key(device).to_string();
+  event.peer = peer_text(device);
   event.name = peer_name(device);
   event.address = address;
   event.store = store;
@@ -78,7 +86,7 @@ std::vector<PeerRow> NodeImpl::peer_rows() const {
   std::vector<PeerRow> rows;
   for (const DeviceKey& device : devices) {
     PeerRow row;
-    row.peer = net::PeerId::from_device_key(device).to_string();
+    row.peer = peer_text(device);
     row.is_self = keystore_ && device == own_device();
     if (const Member* member = member_of(device)) {
       row.party = member->party.hex();
@@ -123,6 +131,18 @@ void NodeImpl::save_invite(const StoredInvite& invite) {
 void NodeImpl::save_peer(const KnownPeer& peer) {
   context_.run(
       JobQueue::writer, [db = db_, peer] { (void)db->put_peer(peer); }, [] {});
+}
+
+// When peers were last in step: all that changed, in one transaction.
+void NodeImpl::save_synced() {
+  save_synced_at_ = kNever;
+  auto peers = std::make_shared<std::vector<KnownPeer>>();
+  for (const DeviceKey& device : std::exchange(synced_, {})) {
+    if (const auto found = peers_.find(device); found != peers_.end()) peers->push_back(found->second.known);
+  }
+  if (peers->empty() || !db_) return;
+  context_.run(
+      JobQueue::writer, [db = db_, peers] { (void)db->put_peers(*peers); }, [] {});
 }
 
 // The newest address first; known ones move to the front.

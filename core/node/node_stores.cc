@@ -403,7 +403,7 @@ void NodeImpl::store_moved(StoreSlot& slot, const std::vector<store::AuthorTip>&
   std::vector<net::StreamId> its;
   for (auto& [stream, session] : sessions_) {
     if (session->store == slot.id()) {
-      session->machine.on_local(tips, slot.digest());
+      session->machine.on_local(tips, slot.digest(), slot.author(), context_.now);
       its.push_back(stream);
     } else if (slot.is_root()) {
       const StoreSlot* other = slot_of(session->store);

@@ -89,11 +89,11 @@ void NodeImpl::pump_session(net::StreamId stream) {
   const auto found = sessions_.find(stream);
   if (found == sessions_.end() || !host_) return;
   Session& session = *found->second;
-  Bytes chunk(kReadChunk);
   while (session.machine.wants_bytes()) {
-    const Result<net::Host::ReadResult> read = host_->read(stream, chunk);
+    read_chunk_.resize(kReadChunk);  // kept: most calls read nothing, and making it anew would clear it each time
+    const Result<net::Host::ReadResult> read = host_->read(stream, read_chunk_);
     if (!read.ok()) return end_session(stream, true);
-    if (read->size > 0) session.machine.on_bytes(ByteView(chunk).first(read->size), context_.now);
+    if (read->size > 0) session.machine.on_bytes(ByteView(read_chunk_).first(read->size), context_.now);
     if (read->finished) return end_session(stream, true);
     if (read->size == 0) break;
     take_ranges(session);
@@ -173,7 +173,7 @@ void NodeImpl::emit_progress(const Session& session) {
   Event event;
   event.kind = EventKind::sync_progress;
   event.store = slot == nullptr ? 0 : slot->handle();
-  event.peer = net::PeerId::from_device_key(session.device).to_string();
+  event.peer = peer_text(session.device);
   event.count = counters.entries_received;
   event.count_sent = counters.entries_sent;
   event.count_missing = counters.entries_missing;
@@ -192,8 +192,11 @@ void NodeImpl::note_synced(Session& session) {
   if (first || context_.now.mono_us - session.told_at >= kToldUs) {
     session.told_at = context_.now.mono_us;
     peer.known.last_sync_ms = wall_ms(context_.now);
-    save_peer(peer.known);
-    publish_due_ = true;
+    synced_.insert(session.device);
+    if (save_synced_at_ == kNever) save_synced_at_ = context_.now.mono_us + kSaveSyncedUs;
+    peers_synced_ = true;
+    publish_due_ = publish_due_ || first;
+    publish_at_ = std::min(publish_at_, context_.now.mono_us + kPublishUs);
     const StoreSlot* slot = slot_of(session.store);
     emit_peer(kPeerSynced, session.device, "", slot == nullptr ? 0 : slot->handle());
   }

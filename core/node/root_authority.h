@@ -30,6 +30,8 @@ class RootAuthority : public store::Authority {
     fresh_ = false;
     staged_.clear();
   }
+  // Nothing was taken into the root store, or decided about it, since state() was asked.
+  bool current() const { return fresh_ && staged_.empty(); }
   // The state now, for the node's copy.
   Result<std::shared_ptr<const RootState>> state();
 

@@ -103,6 +103,10 @@ void StoreSlot::look_after_job(StoreWriter& writer, CommitOutcome& outcome) {
   outcome.maintenance_due = writer.store->maintenance_due();
   if (!outcome.report->ok()) outcome.afterwards = writer.store->report();
   if (!writer.authority) return;
+  // Peers send what is here already as well: then there is nothing to be read again.
+  const bool moved = !outcome.report->ok() || !(*outcome.report)->tips.empty() ||
+                     (*outcome.report)->entries_applied > 0 || (*outcome.report)->entries_held > 0;
+  if (!moved && writer.authority->current()) return;
   writer.authority->refresh();
   outcome.authority_heads = writer.store->authority_heads();
   if (auto state = writer.authority->state(); state.ok()) outcome.root_state = *state;
@@ -153,6 +157,8 @@ void StoreSlot::finish_commit(std::vector<PendingWrite> batch, CommitOutcome& ou
 void StoreSlot::take_outcome(CommitOutcome& outcome) {
   if (!outcome.report->ok() && !outcome.afterwards) return;
   const store::CommitReport& report = outcome.report->ok() ? **outcome.report : *outcome.afterwards;
+  const bool moved = !report.tips.empty() || report.digest != opened_->digest ||
+                     report.sequence > opened_->stats.sequence || report.entries_held > 0 || outcome.root_state;
   for (const store::AuthorTip& tip : report.tips) opened_->tips[tip.author] = tip;
   opened_->digest = report.digest;
   opened_->stats.sequence = std::max(opened_->stats.sequence, report.sequence);
@@ -162,7 +168,7 @@ void StoreSlot::take_outcome(CommitOutcome& outcome) {
     opened_->authority_heads = std::move(outcome.authority_heads);
   }
   if (report.entries_held > 0) next_held_wall_us_ = 1;  // look soon; the job says when
-  owner_.store_moved(*this, report.tips);
+  if (moved) owner_.store_moved(*this, report.tips);
   pump_watches();
 }
 

@@ -11,6 +11,12 @@ void View::publish(State state) {
   state_.info.operations = operations;
 }
 
+void View::publish_info(InfoRow info) {
+  const std::lock_guard lock(mutex_);
+  info.operations = state_.info.operations;
+  state_.info = std::move(info);
+}
+
 void View::set_reader(uint64_t store, std::shared_ptr<store::StoreReader> reader) {
   if (reader) {
     const std::lock_guard lock(mutex_);

@@ -27,6 +27,7 @@ class View {
     std::vector<HostRow> hosts;
   };
   void publish(State state);
+  void publish_info(InfoRow info);  // and leaves the rest as it is
   // Null removes it, and waits for queries under way: afterwards nobody reads the store through this view.
   void set_reader(uint64_t store, std::shared_ptr<store::StoreReader> reader);
   void count_operations(uint32_t operations);

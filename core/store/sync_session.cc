@@ -169,6 +169,7 @@ void SyncSession::on_state(const Frame& frame, const Times& now) {
   peer_digest_ = from_wire<Digest>(*state->digest());
   if (*peer_digest_ == digest_) assume_equal();
   peer_ask_ = std::max(peer_ask_, state->ask());
+  if (peer_ask_ != answer_sent_) pass_on();  // it waits for all that we have
   answered_ = std::max(answered_, state->answer());
   arm_retry(now);
 }
@@ -182,17 +183,26 @@ void SyncSession::on_refused(const Frame& frame) {
 void SyncSession::fail_with(Code code, std::string detail) {
   if (stage_ == Stage::failed) return;
   stage_ = Stage::failed;
-  retry_at_ = kNever;
+  retry_at_ = pass_on_at_ = kNever;
   error_ = fail(code, std::move(detail));
 }
 
 // ---- Comparing ------------------------------------------------------------------------------------------------------
 
 void SyncSession::assume_equal() {
-  peer_.clear();
-  for (const auto& [author, tip] : tips_) peer_[author] = {tip.seq, tip.hash};
+  // The same authors as a rule: only what differs is written.
+  auto theirs = peer_.begin();
+  for (const auto& [author, tip] : tips_) {
+    while (theirs != peer_.end() && theirs->first < author) theirs = peer_.erase(theirs);
+    if (theirs == peer_.end() || theirs->first != author) theirs = peer_.emplace_hint(theirs, author, PeerTip{});
+    theirs->second = {tip.seq, tip.hash};
+    ++theirs;
+  }
+  peer_.erase(theirs, peer_.end());
   peer_tips_known_ = true;
   to_send_.clear();
+  to_pass_on_.clear();
+  pass_on_at_ = kNever;
   retry_at_ = kNever;
   retry_delay_us_ = kRetryTipsUsMin;
 }
@@ -211,18 +221,38 @@ void SyncSession::compare_tips() {
 
 void SyncSession::note_fork(const AuthorKey& author, uint64_t seq) {
   to_send_.erase(author);
+  to_pass_on_.erase(author);
   if (forked_.insert(author).second) to_prove_[author] = seq;
 }
 
-void SyncSession::on_local(const std::vector<AuthorTip>& moved, const Digest& digest) {
+void SyncSession::on_local(const std::vector<AuthorTip>& moved, const Digest& digest, const AuthorKey& own,
+                           const Times& now) {
+  const bool awaited = peer_ask_ != answer_sent_ || asked_ != answered_;
   for (const AuthorTip& tip : moved) {
     tips_[tip.author] = tip;
     if (!peer_tips_known_ || forked_.contains(tip.author)) continue;
     const auto theirs = peer_.find(tip.author);
-    if (theirs == peer_.end() || theirs->second.seq < tip.seq) to_send_.insert(tip.author);
+    if (theirs != peer_.end() && theirs->second.seq >= tip.seq) continue;
+    if (tip.author == own || awaited) {
+      to_send_.insert(tip.author);
+    } else if (!to_send_.contains(tip.author)) {
+      to_pass_on_.insert(tip.author);
+      if (pass_on_at_ == kNever) pass_on_at_ = now.mono_us + kPassOnUs;
+    }
   }
   digest_ = digest;
+  // It had told of this before it was here.
+  if (stage_ == Stage::open && peer_digest_ && *peer_digest_ == digest_) assume_equal();
   send_state_if_idle();
+}
+
+void SyncSession::pass_on() {
+  pass_on_at_ = kNever;
+  for (const AuthorKey& author : std::exchange(to_pass_on_, {})) {
+    const auto ours = tips_.find(author);
+    const auto theirs = peer_.find(author);
+    if (theirs == peer_.end() || theirs->second.seq < ours->second.seq) to_send_.insert(author);
+  }
 }
 
 void SyncSession::ask_again(const Times& now) {
@@ -309,7 +339,10 @@ void SyncSession::send_range(const ReadRequest& request, const RangeHeader& head
     if (theirs.seq + 1 != header.first_seq) return;  // it told of more meanwhile; the author is asked for again
     theirs = {header.first_seq + header.entries - 1, Hash{}};
     const auto ours = tips_.find(request.author);
-    if (ours == tips_.end() || theirs.seq >= ours->second.seq) to_send_.erase(request.author);
+    if (ours == tips_.end() || theirs.seq >= ours->second.seq) {
+      to_send_.erase(request.author);
+      to_pass_on_.erase(request.author);
+    }
   }
   flatbuffers::FlatBufferBuilder builder(payload.size() + 256);
   const auto author = to_wire<wire::Bytes32>(header.author);
@@ -323,27 +356,29 @@ void SyncSession::send_range(const ReadRequest& request, const RangeHeader& head
 bool SyncSession::sending_done() const { return to_send_.empty() && to_prove_.empty() && !reading_; }
 
 bool SyncSession::quiet() const {
-  return sending_done() && output().empty() && received_.empty() && ingesting_.empty();
+  return sending_done() && to_pass_on_.empty() && output().empty() && received_.empty() && ingesting_.empty();
 }
 
-// Tells our digest once all is sent, and again when ingest changed it: the peer then knows whether it is equal. A peer
-// that asks and does not read gets one answer when it does.
+// Tells our digest once all is sent, and again when ingest changed it: the peer then knows whether it is equal, also while
+// something waits to be passed on, which it may have. A peer that asks and does not read gets one answer when it does.
 void SyncSession::send_state_if_idle() {
   if (stage_ != Stage::open || !peer_tips_known_ || !sending_done() || !ingesting_.empty() || !received_.empty())
     return;
   if (output().size() >= kOutputBytesMax) return;
-  if (state_sent_ == digest_ && ask_sent_ == asked_ && answer_sent_ == peer_ask_) return;
+  const uint32_t answer = to_pass_on_.empty() ? peer_ask_ : answer_sent_;
+  if (state_sent_ == digest_ && ask_sent_ == asked_ && answer_sent_ == answer) return;
   flatbuffers::FlatBufferBuilder builder(64);
   const auto digest = to_wire<wire::Bytes16>(digest_);
   append_table(output_, FrameType::sync_state, builder,
-               wire::CreateState(builder, &digest, ask_sent_ == asked_ ? 0 : asked_, peer_ask_));
+               wire::CreateState(builder, &digest, ask_sent_ == asked_ ? 0 : asked_, answer));
   state_sent_ = digest_;
   ask_sent_ = asked_;
-  answer_sent_ = peer_ask_;
+  answer_sent_ = answer;
 }
 
 uint32_t SyncSession::ask() {
   ++asked_;
+  pass_on();
   send_state_if_idle();
   return asked_;
 }
@@ -400,7 +435,12 @@ void SyncSession::arm_retry(const Times& now) {
 }
 
 void SyncSession::step(const Times& now) {
-  if (stage_ == Stage::failed || now.mono_us < retry_at_) return;
+  if (stage_ == Stage::failed) return;
+  if (now.mono_us >= pass_on_at_) {
+    pass_on();
+    send_state_if_idle();
+  }
+  if (now.mono_us < retry_at_) return;
   if (stage_ == Stage::opening) return fail_with(Code::timeout, "the peer does not answer");
   retry_at_ = kNever;
   if (synced()) return;

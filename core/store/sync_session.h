@@ -9,6 +9,7 @@
 // Thread rule: the node's thread.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <optional>
@@ -41,6 +42,11 @@ inline constexpr uint64_t kOpenUs = 30 * kMicrosPerSecond;  // for the peer to a
 // this long, doubling up to the second.
 inline constexpr uint64_t kRetryTipsUsMin = 500'000;
 inline constexpr uint64_t kRetryTipsUsMax = 60 * kMicrosPerSecond;
+
+// Entries that came from others are not passed on before this: where everybody is connected with everybody, their author has sent
+// them to the peer as well, and the peer's State says so within that time. Longer than to store a range and to cross a local
+// network; shorter than a person notices.
+inline constexpr uint64_t kPassOnUs = 25'000;
 
 struct ReceivedRange {
   RangeHeader header;
@@ -81,8 +87,8 @@ class SyncSession {
   // False: leave the rest in the stream, so that flow control stops the peer.
   bool wants_bytes() const { return stage_ != Stage::failed && received_bytes_ < kReceivedBytesMax; }
 
-  // Our replica moved (a commit, an ingest, from whomever).
-  void on_local(const std::vector<AuthorTip>& moved, const Digest& digest);
+  // Our replica moved (a commit, an ingest, from whomever). What `own` wrote is sent at once, the rest after kPassOnUs.
+  void on_local(const std::vector<AuthorTip>& moved, const Digest& digest, const AuthorKey& own, const Times& now);
   // Authority changed: what was pending or refused is worth asking for again.
   void ask_again(const Times& now);
 
@@ -110,7 +116,7 @@ class SyncSession {
 
   // Timers. `deadline` is monotonic us, kNever when none.
   void step(const Times& now);
-  uint64_t deadline() const { return retry_at_; }
+  uint64_t deadline() const { return std::min(retry_at_, pass_on_at_); }
 
   Stage stage() const { return stage_; }
   const Error& error() const { return error_; }
@@ -143,6 +149,7 @@ class SyncSession {
   void compare_tips();
   void note_fork(const AuthorKey& author, uint64_t seq);
   void assume_equal();  // equal digests: the peer has what we have
+  void pass_on();       // what waited for kPassOnUs
   bool sending_done() const;
   bool quiet() const;  // nothing to read, send, receive or ingest
   void arm_retry(const Times& now);
@@ -154,6 +161,7 @@ class SyncSession {
   bool peer_tips_known_ = false;            // their list is complete, or digests were equal
   std::map<AuthorKey, PeerTip> arriving_;   // a list of tips being received
   std::set<AuthorKey> to_send_;             // authors of whom the peer lacks entries
+  std::set<AuthorKey> to_pass_on_;          // likewise, of entries that came from others: not before pass_on_at_
   std::map<AuthorKey, uint64_t> to_prove_;  // forked authors, and the sequence at which the peer's entry differs
   std::set<AuthorKey> forked_;
   std::optional<Digest> peer_digest_;  // in their last Open or State
@@ -177,6 +185,7 @@ class SyncSession {
   uint64_t entries_sent_ = 0;
   uint64_t retry_at_ = kNever;  // while opening: the end of our patience
   uint64_t retry_delay_us_ = kRetryTipsUsMin;
+  uint64_t pass_on_at_ = kNever;
   Stage stage_ = Stage::opening;
   Error error_;
 };

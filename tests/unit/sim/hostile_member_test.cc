@@ -46,7 +46,7 @@ class HostileMember : public NodeWorld {
           while (const auto range = session.take_received()) {
             auto verified = verify_range(range->header, range->payload, store::VerifyPolicy::chain, {});
             const Status taken = verified.ok() ? replica.take(std::move(verified).value()) : Status(verified.error());
-            session.on_local(replica.store->tips(), replica.store->digest());
+            session.on_local(replica.store->tips(), replica.store->digest(), AuthorKey{}, now);
             session.on_ingested(range->payload.size(), range->header.entries, taken, now);
           }
           if (const auto read = session.take_read()) {

@@ -27,6 +27,7 @@ class Party {
   Digest digest() const { return replica.store->digest(); }
   // A write while sessions are open.
   void put(const Writer& writer, std::string_view key, std::string_view value) {
+    own = writer.key();
     replica.put(writer, key, value);
     moved({*replica.store->tip(writer.key())});
   }
@@ -34,6 +35,7 @@ class Party {
 
   Replica replica;
   std::vector<End*> ends;
+  AuthorKey own;  // who wrote here last
 };
 
 // One end of a stream.
@@ -113,7 +115,7 @@ class End {
 
 inline void Party::moved(const std::vector<AuthorTip>& tips) {
   for (End* end : ends) {
-    if (end->session) end->session->on_local(tips, digest());
+    if (end->session) end->session->on_local(tips, digest(), own, end->now);
   }
 }
 

@@ -180,17 +180,70 @@ TEST(SyncSession, AThirdAuthorsEntriesArePassedOn) {
   for (int round = 0; round < 6; ++round) {
     ASSERT_TRUE(ab.run());
     ASSERT_TRUE(bc.run());
+    ab.elapse();
+    bc.elapse();
   }
   for (const End* end : {&ab.left, &ab.right, &bc.left, &bc.right}) EXPECT_TRUE(end->synced());
   expect_equal(a, b);
   expect_equal(a, c);
   c.put(carol, "late", "news");
+  ASSERT_TRUE(bc.run());
+  ASSERT_TRUE(ab.run());
+  // Bob's store has it, and waits whether somebody else tells alice.
+  EXPECT_EQ(a.replica.get("late"), "(SEREUS_E_NOT_FOUND)");
+  EXPECT_EQ(ab.right.session->deadline(), ab.right.now.mono_us + kPassOnUs);
+  ab.elapse();
   for (int round = 0; round < 3; ++round) {
     ASSERT_TRUE(bc.run());
     ASSERT_TRUE(ab.run());
   }
   EXPECT_EQ(a.replica.get("late"), "news");
   for (const End* end : {&ab.left, &ab.right, &bc.left, &bc.right}) EXPECT_TRUE(end->synced());
+}
+
+// Three that are all connected: who wrote sends it to both, and they tell each other that they have it.
+TEST(SyncSession, WhatThePeerHasFromItsAuthorIsNotPassedOn) {
+  const Writer alice(1);
+  Party a(1);
+  Party b(2);
+  Party c(3);
+  Pipe ab(a, b, 1);
+  Pipe ac(a, c, 2);
+  Pipe bc(b, c, 3);
+  for (Pipe* pipe : {&ab, &ac, &bc}) pipe->open();
+  for (int round = 0; round < 3; ++round) {
+    for (Pipe* pipe : {&ab, &ac, &bc}) ASSERT_TRUE(pipe->run());
+  }
+  a.put(alice, "key", "value");
+  for (int round = 0; round < 3; ++round) {
+    for (Pipe* pipe : {&ab, &ac, &bc}) ASSERT_TRUE(pipe->run());
+  }
+  bc.elapse();
+  ASSERT_TRUE(bc.run());
+  EXPECT_EQ(c.replica.get("key"), "value");
+  EXPECT_EQ(bc.left.session->counters().entries_sent, 0u);
+  EXPECT_EQ(bc.right.session->counters().entries_sent, 0u);
+  for (const End* end : {&ab.left, &ab.right, &ac.left, &ac.right, &bc.left, &bc.right}) EXPECT_TRUE(end->synced());
+}
+
+// Who asks is answered when all was sent, and that is at once.
+TEST(SyncSession, WhatWaitsToBePassedOnIsSentToAPeerThatAsks) {
+  const Writer carol(3);
+  Party a(1);
+  Party b(2);
+  Party c(3);
+  Pipe ab(a, b, 1);
+  Pipe bc(b, c, 2);
+  ab.open();
+  bc.open();
+  ASSERT_TRUE(ab.run());
+  ASSERT_TRUE(bc.run());
+  c.put(carol, "late", "news");
+  ASSERT_TRUE(bc.run());
+  const uint32_t question = ab.left.session->ask();
+  ASSERT_TRUE(ab.run());
+  EXPECT_EQ(ab.left.session->answered(), question);
+  EXPECT_EQ(a.replica.get("late"), "news");
 }
 
 // Three stores that write and meet in drawn pairs, over streams that break: whatever the order, they end equal.
