@@ -56,7 +56,9 @@ Code code_of(int result) {
 Error database_error(sqlite3* connection, int result) {
   std::string detail = "database: ";
   detail += connection != nullptr ? sqlite3_errmsg(connection) : sqlite3_errstr(result);
-  return fail(code_of(result), std::move(detail));
+  // A header whose format number has a turned bit is a plain SQLITE_ERROR; nothing else has this text.
+  const bool other_format = result == SQLITE_ERROR && detail.ends_with("unsupported file format");
+  return fail(other_format ? Code::corrupt : code_of(result), std::move(detail));
 }
 
 Error newer(std::string_view path, int64_t found, size_t known) {

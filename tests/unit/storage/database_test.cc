@@ -102,7 +102,7 @@ TEST_F(DatabaseTest, OtherKindsAreRefused) {
 
 TEST_F(DatabaseTest, DamagedHeaderIsCorruptNeverLost) {
   open_database().reset();
-  for (const uint64_t byte : {0u, 5u, 15u, 16u, 18u, 21u}) {
+  for (const uint64_t byte : {0u, 5u, 15u, 16u, 18u, 21u, 47u}) {
     disk_.flip_bit("test.db", byte, 6);
     const Bytes before = disk_.contents("test.db");
     const auto refused = Database::open(vfs_, "test.db", test_options());
