@@ -159,7 +159,7 @@ void Dialer::take_fresh(Attempt& attempt, const Times& now) {
       add_failure(attempt, given.to_string(), fail(Code::invalid, "the address names another peer"));
     } else if (const Status allowed = policy_.check(address); !allowed.ok()) {
       add_failure(attempt, address.to_string(), allowed.error());
-    } else if (shape_of(address)->ip) {
+    } else if (!shape_of(address)->needs_lookup()) {
       direct.push_back(address);
     } else {
       resolve(attempt, address, now);
