@@ -26,7 +26,10 @@ Status CircuitHost::attach(Swarm& swarm, const crypto::KeyPair& device, Random& 
   if (PeerId::from_device_key(device.device_key()) != own_) return fail(Code::invalid, "another host's key");
   // Handshakes that strangers begin were admitted with the circuit, and its bytes are those of the connection to the relay.
   TcpSettings own;
+  // Noise first: TLS of js-libp2p 2.10.0 resets the stream of a circuit, also with itself, and what circuits carry is little.
   own.security = settings.security;
+  std::stable_partition(own.security.begin(), own.security.end(),
+                        [](TcpSecurity security) { return security == TcpSecurity::noise; });
   own.clock_suspect = clock_suspect_ || settings.clock_suspect;
   own.half_open_max = 2 * kCircuitsInboundMax;
   own.handshake_timeout_us = kCircuitHandshakeTimeoutUs;

@@ -34,7 +34,8 @@ class CircuitHost final : public Host {
 
   // --- the relay client
 
-  // `swarm` has this host beneath it. All outlive detach(). `settings`: security and clock_suspect count.
+  // `swarm` has this host beneath it. All outlive detach(). Of `settings` security and clock_suspect count;
+  // Noise is proposed before TLS.
   Status attach(Swarm& swarm, const crypto::KeyPair& device, Random& random, Logger* logger,
                 const TcpSettings& settings);
   // Connections end.
