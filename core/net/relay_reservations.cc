@@ -13,16 +13,17 @@ constexpr size_t kUnsentMax = 2 * kCircuitMessageMax;
 
 // Health, in points. What weighs more than the rest together is that it works.
 constexpr int64_t kConnectedPoints = 30;
-constexpr int64_t kGivenPoints = 20;  // the user's choice before what was learnt
+constexpr int64_t kGivenPoints = 40;  // the user's choice before what was learnt
 constexpr int64_t kFailurePoints = -25;
 constexpr int64_t kRefusalPoints = -15;
-constexpr uint64_t kCountedMax = 8;                       // of failures and refusals
-constexpr uint64_t kRttPointUs = 10 * kMicrosPerMilli;    // one less for each
-constexpr int64_t kRttPointsMax = 30;                     // also for one that is not known
+constexpr uint64_t kCountedMax = 8;                     // of failures and refusals
+constexpr uint64_t kRttPointUs = 10 * kMicrosPerMilli;  // one less for each
+constexpr int64_t kRttPointsMax = 30;
+constexpr uint64_t kRttUnknownUs = 100 * kMicrosPerMilli;
 constexpr uint64_t kAgePointUs = 120 * kMicrosPerSecond;  // one more for each
-constexpr int64_t kAgePointsMax = 15;
+constexpr int64_t kAgePointsMax = 10;
 constexpr uint64_t kLuckPoints = 10;
-constexpr int64_t kRotationPoints = 25;  // a relay has to be better by this to take a place
+constexpr int64_t kRotationPoints = 10;  // a relay has to be better by this to take a place
 
 AddressScope scope_of_address(const Multiaddr& address) {
   const auto shape = shape_of(address);
@@ -118,7 +119,7 @@ int64_t RelayReservations::health_of(const PeerId& peer, const Relay& relay, con
   out += kFailurePoints * static_cast<int64_t>(std::min(relay.failures, kCountedMax));
   out += kRefusalPoints * static_cast<int64_t>(std::min(relay.refusals, kCountedMax));
   const auto rtt = static_cast<int64_t>(
-      std::min<uint64_t>(relay.rtt_us.value_or(UINT64_MAX) / kRttPointUs, static_cast<uint64_t>(kRttPointsMax)));
+      std::min<uint64_t>(relay.rtt_us.value_or(kRttUnknownUs) / kRttPointUs, static_cast<uint64_t>(kRttPointsMax)));
   out -= rtt;
   if (relay.reserved) {
     const uint64_t age = (now.mono_us - std::min(now.mono_us, relay.since_us)) / kAgePointUs;
