@@ -38,8 +38,6 @@ constexpr uint32_t kVoucherExpirationField = 3;
 constexpr std::array<uint8_t, 2> kVoucherType = {0x03, 0x02};
 constexpr EnvelopePurpose kVoucherPurpose = {"libp2p-relay-rsvp", kVoucherType};
 
-constexpr uint64_t kMillisPerSecond = 1000;
-
 Error malformed(const char* what) { return fail(Code::malformed, std::string("circuit message: ") + what); }
 
 // Notes that a field was there, which may be once.

@@ -321,14 +321,13 @@ void RelayServer::reserve(StreamId stream, const Connection& connection, const T
   answer(stream, message);
 }
 
-void RelayServer::end_reservation(const PeerId& peer, bool expired) {
+void RelayServer::end_reservation(PeerId peer, bool expired) {
   const auto found = reservations_.find(peer);
   if (found == reservations_.end()) return;
   expiries_.erase({found->second.deadline_us, found->second.number});
-  const PeerId gone = peer;  // `peer` may be the key that goes
   reservations_.erase(found);
-  (void)swarm_.unprotect(gone, kProtectTag);
-  tell(ReservationEnded{gone, expired});
+  (void)swarm_.unprotect(peer, kProtectTag);
+  tell(ReservationEnded{std::move(peer), expired});
 }
 
 // ---- Time and telling -------------------------------------------------------------------------------------------------

@@ -231,7 +231,7 @@ class RelayServer final : public SwarmService {
   void refuse_reservation(StreamId stream, const PeerId& peer, RelayRefusal reason);
   void refuse_circuit(StreamId stream, const PeerId& source, const PeerId& target, RelayRefusal reason);
   void request_over(StreamId stream);
-  void end_reservation(const PeerId& peer, bool expired);
+  void end_reservation(PeerId peer, bool expired);
   void tell(Event event);
   void set_timer(uint64_t& deadline_us, uint64_t id, uint64_t to_us);
 
