@@ -73,6 +73,18 @@ if(SEREUS_TESTS)
     endforeach()
   endif()
 
+  # Peers of ours for the interop tests, on the core: what the command does not do yet.
+  file(GLOB interop_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/interop/native/*.cc")
+  if(TARGET sereus_driver_posix)
+    foreach(source IN LISTS interop_sources)
+      cmake_path(GET source STEM stem)
+      add_executable(interop_${stem} "${source}")
+      target_link_libraries(interop_${stem} PRIVATE sereus_test_flags sereus_driver_posix)
+      target_include_directories(interop_${stem} PRIVATE "${PROJECT_SOURCE_DIR}")
+      set_target_properties(interop_${stem} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/test")
+    endforeach()
+  endif()
+
   file(GLOB fuzz_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/fuzz/*_fuzz.cc")
   foreach(source IN LISTS fuzz_sources)
     cmake_path(GET source STEM stem)

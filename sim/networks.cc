@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/net/circuit_host.h"
 #include "core/net/host_group.h"
 #include "core/net/quic_host.h"
 #include "core/net/tcp_host.h"
@@ -109,7 +110,7 @@ std::vector<std::string> Networks::listen_addresses(Transport transport, bool v4
   return out;
 }
 
-Result<std::unique_ptr<net::Host>> Networks::make_host(const HostPorts& ports, const KeyPair& device) {
+Status Networks::make_host(const HostPorts& ports, const KeyPair& device, net::SwarmParts& parts) {
   auto sockets = std::make_unique<Sockets>();
   sockets->datagrams = datagrams.attach(ports.machine, events_of(*sockets, ports));
   SEREUS_ASSIGN(auto quic, net::QuicHost::create(device, *sockets->datagrams, *ports.random, ports.logger));
@@ -122,8 +123,11 @@ Result<std::unique_ptr<net::Host>> Networks::make_host(const HostPorts& ports, c
   std::vector<std::unique_ptr<net::Host>> members;
   members.push_back(std::move(quic));
   members.push_back(std::move(tcp));
-  return std::unique_ptr<net::Host>(
-      std::make_unique<RealHost>(std::move(sockets), std::move(members), ports.take_network_change));
+  auto circuits = std::make_unique<net::CircuitHost>(members.front()->peer_id());
+  parts.circuits = circuits.get();
+  members.push_back(std::move(circuits));
+  parts.host = std::make_unique<RealHost>(std::move(sockets), std::move(members), ports.take_network_change);
+  return {};
 }
 
 }  // namespace sereus::sim

@@ -11,6 +11,7 @@
 #include "core/base/log.h"
 #include "core/crypto/sign.h"
 #include "core/net/host.h"
+#include "core/net/swarm.h"
 #include "sim/datagram_network.h"
 #include "sim/link_network.h"
 #include "sim/stream_network.h"
@@ -63,7 +64,8 @@ class Networks {
     std::function<void()> wake;
     std::function<bool()> take_network_change;  // as Host has it
   };
-  Result<std::unique_ptr<net::Host>> make_host(const HostPorts& ports, const KeyPair& device);
+  // Into parts.host and parts.circuits.
+  Status make_host(const HostPorts& ports, const KeyPair& device, net::SwarmParts& parts);
   // What a node listens on with this transport: addresses without an IP of their own.
   static std::vector<std::string> listen_addresses(Transport transport, bool v4, bool v6);
 

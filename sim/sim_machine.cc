@@ -301,10 +301,9 @@ Result<net::SwarmParts> SimMachine::make_host(const SecretBytes<32>& device_seed
         networks_.stream.make_host(index_, net::PeerId::from_device_key(device.device_key()), [this] { wake(); });
     return parts;
   }
-  SEREUS_ASSIGN(parts.host,
-                networks_.make_host({index_, &random_, &log_, [this] { return times(); }, [this] { wake(); },
-                                     [this] { return std::exchange(network_changed_, false); }},
-                                    device));
+  SEREUS_TRY(networks_.make_host({index_, &random_, &log_, [this] { return times(); }, [this] { wake(); },
+                                  [this] { return std::exchange(network_changed_, false); }},
+                                 device, parts));
   return parts;
 }
 

@@ -64,18 +64,26 @@ AddressScope scope_of(const IpEndpoint& endpoint) {
 std::vector<RankedAddress> rank_addresses(std::span<const Multiaddr> addresses, const TransportPolicy& policy) {
   std::vector<Entry> near;
   std::vector<Entry> far;
+  std::vector<Entry> relayed;
   for (const Multiaddr& address : addresses) {
     const auto shape = shape_of(address);
-    if (!shape || !shape->ip || !policy.check(address).ok()) continue;
-    std::vector<Entry>& race = scope_of(*shape->ip) == AddressScope::global ? far : near;
+    if (!shape || shape->needs_lookup() || !policy.check(address).ok()) continue;
+    const bool is_relayed = shape->transport == TransportKind::relay;
+    const bool is_far = !is_relayed && scope_of(*shape->ip) == AddressScope::global;
+    std::vector<Entry>& race = is_relayed ? relayed : is_far ? far : near;
     const bool again =
         std::any_of(race.begin(), race.end(), [&](const Entry& e) { return e.ranked.address == address; });
-    if (!again) race.push_back({{address, shape->transport, 0}, shape->ip->is_v6});
+    if (!again) race.push_back({{address, shape->transport, 0}, shape->ip && shape->ip->is_v6});
   }
   rank_race(near, policy, kDialDelayLocalUs);
   rank_race(far, policy, kDialDelayUs);
+  uint64_t turn_us = near.empty() && far.empty() ? 0 : kDialDelayRelayUs;
+  for (Entry& entry : relayed) {
+    entry.ranked.delay_us = turn_us;
+    turn_us += kDialDelayUs;
+  }
   std::vector<RankedAddress> out;
-  for (const std::vector<Entry>* race : {&near, &far}) {
+  for (const std::vector<Entry>* race : {&near, &far, &relayed}) {
     for (const Entry& entry : *race) out.push_back(entry.ranked);
   }
   std::stable_sort(out.begin(), out.end(),

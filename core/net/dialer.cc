@@ -161,7 +161,7 @@ void Dialer::take_fresh(Attempt& attempt, const Times& now) {
       look_up(attempt, given, now);
     } else if (const Status allowed = policy_.check(address); !allowed.ok()) {
       add_failure(attempt, address.to_string(), allowed.error());
-    } else if (shape_of(address)->ip) {
+    } else if (!shape_of(address)->needs_lookup()) {
       direct.push_back(address);
     } else {
       resolve(attempt, address, now);

@@ -29,12 +29,25 @@ struct DialFailed {  // answers dial(): no connection was made
   uint64_t dial = 0;
   Error error;  // unreachable, timeout, denied (wrong peer id), protocol
 };
+// How much a relay carries: 0 is no limit. Told by the relay, which ends the connection (a reset) when one is reached.
+struct CircuitLimit {
+  uint64_t duration_us = 0;
+  uint64_t data_bytes = 0;  // in each direction
+  bool limited() const { return duration_us != 0 || data_bytes != 0; }
+  friend bool operator==(const CircuitLimit&, const CircuitLimit&) = default;
+};
+// Of a connection that a relay carries (Circuit Relay v2).
+struct Relayed {
+  PeerId relay;
+  CircuitLimit limit;
+};
 struct Connected {
   ConnectionId connection = 0;
   uint64_t dial = 0;    // the dial it answers; 0 for an incoming connection
   PeerId peer;          // proved by the handshake
   std::string address;  // remote multiaddr, without /p2p
   bool incoming = false;
+  std::optional<Relayed> relayed = std::nullopt;  // nothing: it is direct
 };
 struct Disconnected {  // all its streams have been reported closed before
   ConnectionId connection = 0;

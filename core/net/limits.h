@@ -228,6 +228,71 @@ inline constexpr size_t kSwarmEventsMax = 4096;                   // undrained; 
 inline constexpr uint64_t kRefusedIntervalUs = kMicrosPerSecond;  // between two alike events
 inline constexpr size_t kHandshakeSourcesMax = 16384;             // remembered addresses: about 2 MiB
 
+// --- circuits (libp2p specs, relay/circuit-v2): both sides ------------------------------------------------------------
+
+inline constexpr size_t kCircuitMessageMax = 4096;  // as go-libp2p; 16 addresses and a voucher have about 1,500
+inline constexpr size_t kCircuitAddressesMax =
+    32;                                           // of a reservation; a relay on both families and all transports has 8
+inline constexpr size_t kVoucherBytesMax = 2048;  // signed with RSA-4096 about 1,100
+// Limit.duration is in seconds. js-libp2p writes milliseconds: a limit of more than ten hours is none that a relay would set, and
+// is taken for milliseconds. What is read is only shown; the relay ends the circuit.
+inline constexpr uint64_t kCircuitMillisecondsFrom = 36'000;
+inline constexpr uint64_t kCircuitAnswerTimeoutUs = 10 * kMicrosPerSecond;  // of a request, and of the target's answer
+
+// --- circuits: the relay ------------------------------------------------------------------------------------------------
+
+// Defaults of RelayServerSettings. go-libp2p's figures, of the time when relays became small and many.
+inline constexpr size_t kRelayReservationsMax = 128;
+inline constexpr size_t kRelayReservationsIpMax = 8;  // an IPv4 address or an IPv6 /64: a household's devices
+inline constexpr size_t kRelayReservationsSubnetMax =
+    32;  // an IPv4 /24 or an IPv6 /48: a quarter is the most of one network
+inline constexpr uint64_t kRelayReservationLifeUs = 3600 * kMicrosPerSecond;
+inline constexpr size_t kRelayCircuitsMax = 512;     // two streams each: the plan's 1,024
+inline constexpr size_t kRelayCircuitsPeerMax = 16;  // to or from one peer
+inline constexpr size_t kRelayRequestsMax = 1024;    // hop streams that have not said yet what they want
+inline constexpr size_t kRelayRequestsPeerMax = 16;  // likewise, of one peer
+// Requests for a reservation of one peer; an honest one asks every half hour, and again when it lost the connection.
+inline constexpr uint64_t kRelayReservesBurst = 8;
+inline constexpr uint64_t kRelayReservesPerSecond = 1;
+inline constexpr uint64_t kRelayHopTimeoutUs =
+    10 * kMicrosPerSecond;  // a hop stream that says nothing, or does not end
+inline constexpr uint64_t kRelayControlBytes = 128
+                                               << 10;  // of a circuit, each direction: hole punching takes about 10 KiB
+inline constexpr uint64_t kRelayControlDurationUs = 120 * kMicrosPerSecond;
+inline constexpr uint64_t kRelayControlDayBytes = 16 << 20;  // of one peer, both directions
+inline constexpr uint64_t kRelayContentBytes = 4 << 20;
+inline constexpr uint64_t kRelayContentDurationUs = 600 * kMicrosPerSecond;
+inline constexpr uint64_t kRelayContentDayBytes = 20 << 20;  // the control quota and 4 MiB of content
+inline constexpr uint64_t kRelaySubnetDayBytes = 64 << 20;   // of an IPv4 /24 or an IPv6 /48: four peers' control quota
+inline constexpr size_t kRelayBufferBytes = 32
+                                            << 10;    // held of a circuit for each direction while a side takes nothing
+inline constexpr size_t kRelayPumpBytes = 256 << 10;  // of a circuit before the next one's turn
+inline constexpr size_t kRelayBucketsMax = 16384;     // remembered quotas: about 2 MiB
+// Between the last byte that is allowed and the reset, which would overtake it.
+inline constexpr uint64_t kRelayResetGraceUs = kMicrosPerSecond;
+inline constexpr size_t kRelayEventsMax = 1024;  // undrained; more are counted and dropped
+
+// --- circuits: the client -----------------------------------------------------------------------------------------------
+
+inline constexpr size_t kRelayReservationsWanted = 2;  // one relay may go at any time
+inline constexpr size_t kRelayCandidatesMax = 64;      // learnt ones with the worst health make room
+inline constexpr size_t kRelayAddressesMax = 16;       // of one candidate
+// Of one reservation: identify has to hold those of all, twice.
+inline constexpr size_t kRelayAddressesToldMax = 4;
+inline constexpr uint64_t kRelayLifeMaxUs =
+    24 * 3600 * kMicrosPerSecond;                            // longer ones are renewed as if they were this long
+inline constexpr uint64_t kRelayRetryUs = kMicrosPerSecond;  // doubled by each failure, half of it drawn
+inline constexpr uint64_t kRelayRetryMaxUs = 300 * kMicrosPerSecond;
+inline constexpr uint64_t kRelayRefusedUs =
+    60 * kMicrosPerSecond;  // a relay that said no is not asked again for this long
+inline constexpr uint64_t kRelayRotationUs = 1800 * kMicrosPerSecond;  // how often a better relay is looked for
+inline constexpr size_t kCircuitsInboundMax = 64;                      // being accepted, of all relays
+inline constexpr size_t kCircuitsLingeringMax = 64;                    // closed here, and not yet by the other side
+inline constexpr uint64_t kCircuitLingerUs = 2 * kMicrosPerSecond;
+inline constexpr uint64_t kCircuitHandshakeTimeoutUs = 15 * kMicrosPerSecond;  // the way to the relay is part of it
+// After the direct addresses of a peer, so that they win where they work; as go-libp2p.
+inline constexpr uint64_t kDialDelayRelayUs = 500 * kMicrosPerMilli;
+
 // --- what peers may take of us: defaults of ResourceSettings ---------------------------------------------------------
 
 // Both transports in both directions, and what crosses in a simultaneous open, are four; a peer that comes back before its old

@@ -40,6 +40,7 @@ std::string address_of(TransportKind transport, const IpEndpoint& remote) {
     case TransportKind::quic:
       return Multiaddr::quic(remote).to_string();
     case TransportKind::tcp:
+    case TransportKind::relay:
       break;
     case TransportKind::ws:
       return TcpAddress{remote, TcpWrap::ws, {}}.multiaddr().to_string();

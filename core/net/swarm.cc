@@ -66,7 +66,7 @@ Result<uint64_t> Swarm::dial(std::string_view multiaddr, const PeerId& peer) {
   if (const auto named = address.peer_id(); named && *named != peer) {
     return fail(Code::invalid, "the address names another peer");
   }
-  if (explained && shape_of(address)->ip) {
+  if (explained && !shape_of(address)->needs_lookup()) {
     SEREUS_ASSIGN(const uint64_t inner, host_->dial(multiaddr, peer));
     single_.emplace(inner, ++last_dial_);
     return last_dial_;
@@ -159,11 +159,15 @@ void Swarm::reset(StreamId stream) {
 std::optional<ConnectionId> Swarm::connection_with(const PeerId& peer) const {
   const auto found = by_peer_.find(peer);
   if (found == by_peer_.end()) return std::nullopt;
-  // The newest: an older one may be of a process that is gone.
+  // A direct one before those over relays; of them the newest: an older one may be of a process that is gone.
+  const auto rank = [this](ConnectionId id) {
+    const Connection& connection = connections_.at(id);
+    return std::make_pair(!connection.relayed, connection.since_us);
+  };
   std::optional<ConnectionId> best;
   for (const ConnectionId id : found->second) {
     if (duplicates_.contains(id)) continue;
-    if (!best || connections_.at(id).since_us >= connections_.at(*best).since_us) best = id;
+    if (!best || rank(id) >= rank(*best)) best = id;
   }
   return best;
 }
@@ -172,7 +176,7 @@ std::vector<ConnectionInfo> Swarm::connections() const {
   std::vector<ConnectionInfo> out;
   out.reserve(connections_.size());
   for (const auto& [id, c] : connections_) {
-    out.push_back({id, c.peer, c.address, c.incoming, duplicates_.contains(id), c.streams, c.since_us});
+    out.push_back({id, c.peer, c.address, c.incoming, duplicates_.contains(id), c.streams, c.since_us, c.relayed});
   }
   return out;
 }
@@ -246,13 +250,15 @@ void Swarm::on_connected(Connected event, const Times& now) {
   const ConnectionId id = event.connection;
   const PeerId peer = event.peer;
   services_.on_event(event, now);
-  connections_[id] = {peer, event.address, event.incoming, now.mono_us, 0, kNever};
+  connections_[id] = {peer, event.address, event.incoming, now.mono_us, 0, kNever, event.relayed};
   by_peer_[peer].insert(id);
   manager_.add(id, peer, event.incoming, now);
   const bool incoming = event.incoming;
+  const bool relayed = event.relayed.has_value();
   events_.emplace_back(std::move(event));
   settle_duplicates(id, now);
-  if (incoming && dialer_.dialing(peer)) {
+  // A relayed one is no reason to stop looking for a direct way.
+  if (incoming && !relayed && dialer_.dialing(peer)) {
     // Both dial at once. Theirs stays when they have the smaller name; ours gets a little time otherwise.
     if (peer < own_) {
       dialer_.on_reached(peer, id);
@@ -330,13 +336,15 @@ void Swarm::forget_stream(StreamId id, const Times& now) {
 // ---- Simultaneous opens -----------------------------------------------------------------------------------------------
 
 // Two hosts that dial each other at once get two connections. Both keep the one dialed by the smaller name, and use the other
-// no more; it goes when what was begun on it is over.
+// no more; it goes when what was begun on it is over. A direct connection and a relayed one are no such pair: the direct one is
+// used, and the other stays as long as its relay lets it.
 void Swarm::settle_duplicates(ConnectionId fresh, const Times& now) {
   const Connection& connection = connections_.at(fresh);
   const bool we_are_smaller = own_ < connection.peer;
   for (const ConnectionId id : by_peer_.at(connection.peer)) {
     Connection& other = connections_.at(id);
     if (id == fresh || other.incoming == connection.incoming || duplicates_.contains(id)) continue;
+    if (other.relayed.has_value() != connection.relayed.has_value()) continue;
     if (now.mono_us > other.since_us + kSimultaneousOpenUs) continue;
     const ConnectionId loser = connection.incoming == we_are_smaller ? fresh : id;
     notices_.emplace_back(Superseded{loser, loser == fresh ? id : fresh, connection.peer});

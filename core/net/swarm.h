@@ -42,6 +42,8 @@
 
 namespace sereus::net {
 
+class CircuitHost;
+
 struct SwarmSettings {
   TransportPolicy policy;
   DialSettings dial;
@@ -61,7 +63,8 @@ struct SwarmParts {
   std::unique_ptr<ResourceLimits> limits;
   std::unique_ptr<Bandwidth> bandwidth;
   std::unique_ptr<Host> host;
-  Resolver* resolver = nullptr;  // may be null; outlives the swarm
+  Resolver* resolver = nullptr;     // may be null; outlives the swarm
+  CircuitHost* circuits = nullptr;  // the member of `host` for relayed connections (circuit_host.h), if it has one
 };
 
 // Answers dial(peer, addresses): there is a connection. When it was made for this, Connected came before, with the same id. Of a
@@ -109,6 +112,7 @@ struct ConnectionInfo {
   bool duplicate = false;  // the loser of a simultaneous open: closed when its streams have ended
   size_t streams = 0;      // of the application
   uint64_t since_us = 0;   // Times::mono_us
+  std::optional<Relayed> relayed = std::nullopt;  // by whom, and within which limits
 };
 
 class Swarm final : public Host {
@@ -160,7 +164,7 @@ class Swarm final : public Host {
   // No answer follows. The attempt ends when nobody else asked for it.
   void cancel_dial(uint64_t dial) override;
 
-  // The connection that dial() would use: that which stays when both dialed at once.
+  // The connection that dial() would use: that which stays when both dialed at once; a relayed one only when there is no other.
   std::optional<ConnectionId> connection_with(const PeerId& peer) const;
   std::vector<ConnectionInfo> connections() const;
 
@@ -177,6 +181,8 @@ class Swarm final : public Host {
   void set_policy(TransportPolicy policy);
   void set_resource_settings(ResourceSettings settings) { limits_->set_settings(std::move(settings)); }
   void set_connection_settings(const ConnectionManagerSettings& settings) { manager_.set_settings(settings); }
+  // What the host listens on is known to be other: identify and its push tell it with the next step.
+  void listen_addresses_changed() { addresses_at_us_ = 0; }
   void set_bandwidth_limits(const BandwidthLimits& limits) { bandwidth_->set_limits(limits); }
   ResourceLimits::Use use() const { return limits_->use(); }
   ResourceLimits::Use use(const PeerId& peer) const { return limits_->use(peer); }
@@ -191,6 +197,7 @@ class Swarm final : public Host {
     uint64_t since_us = 0;
     size_t streams = 0;
     uint64_t duplicate_us = kNever;  // since when it is the loser of a simultaneous open
+    std::optional<Relayed> relayed = std::nullopt;
   };
   struct Stream {
     ConnectionId connection = 0;

@@ -7,7 +7,7 @@
 namespace sereus::net {
 namespace {
 
-constexpr std::array<std::string_view, kTransportKinds> kNames{"quic", "tcp", "ws", "wss"};
+constexpr std::array<std::string_view, kTransportKinds> kNames{"quic", "tcp", "ws", "wss", "relay"};
 
 using Parts = std::vector<Multiaddr::Part>;
 
@@ -43,6 +43,12 @@ std::optional<TransportKind> parse_transport(std::string_view name) {
 std::optional<AddressShape> shape_of(const Multiaddr& address) {
   const Parts& parts = address.parts();
   if (parts.empty()) return std::nullopt;
+  if (const auto circuit = circuit_address_of(address)) {
+    AddressShape relay;
+    if (!circuit->via.empty()) relay = *shape_of(circuit->via);
+    relay.transport = TransportKind::relay;
+    return relay;
+  }
   const auto transport = transport_of(parts, 1);
   const auto port = address.port();
   if (!transport || !port) return std::nullopt;
@@ -71,6 +77,26 @@ std::optional<AddressShape> shape_of(const Multiaddr& address) {
   }
 }
 
+std::optional<CircuitAddress> circuit_address_of(const Multiaddr& address) {
+  const Parts& parts = address.parts();
+  const auto is_circuit = [](const Multiaddr::Part& part) { return part.code == AddrCode::p2p_circuit; };
+  const auto at = std::find_if(parts.begin(), parts.end(), is_circuit);
+  if (at == parts.end()) return std::nullopt;
+  CircuitAddress out;
+  const auto behind = static_cast<size_t>(parts.end() - at) - 1;
+  out.target = address.peer_id();
+  if (behind > 1 || (behind == 1 && !out.target)) return std::nullopt;
+  if (behind == 0) out.target.reset();
+  if (at == parts.begin()) return out;
+  const Multiaddr relay = address.first_parts(static_cast<size_t>(at - parts.begin()));
+  const auto peer = relay.peer_id();
+  if (!peer) return std::nullopt;
+  out.relay = *peer;
+  out.via = relay.without_peer_id();
+  if (!out.via.empty() && !shape_of(out.via)) return std::nullopt;
+  return out;
+}
+
 bool TransportPolicy::allows(TransportKind kind) const {
   return std::find(order.begin(), order.end(), kind) != order.end();
 }
@@ -80,6 +106,9 @@ Status TransportPolicy::check(const Multiaddr& address) const {
   if (!shape) return fail(Code::unsupported, "no transport here is for such an address");
   if (!allows(shape->transport)) {
     return fail(Code::denied, "the transport policy forbids " + std::string(transport_name(shape->transport)));
+  }
+  if (const auto circuit = circuit_address_of(address)) {
+    return circuit->via.empty() ? Status() : check(circuit->via);
   }
   const bool v6_only = shape->ip ? shape->ip->is_v6 : shape->name_kind == AddrCode::dns6;
   const bool v4_only = shape->ip ? !shape->ip->is_v6 : shape->name_kind == AddrCode::dns4;

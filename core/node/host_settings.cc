@@ -96,7 +96,7 @@ bool read_value(std::string_view text, std::vector<HostSettings::Rate>& out) {
 Result<net::TransportKind> transport_named(const std::string& name) {
   const auto kind = net::parse_transport(name);
   if (kind) return *kind;
-  return fail(Code::invalid, "there is no transport '" + name + "': they are quic, tcp, ws and wss");
+  return fail(Code::invalid, "there is no transport '" + name + "': they are quic, tcp, ws, wss and relay");
 }
 
 }  // namespace
@@ -168,6 +168,10 @@ Result<net::BandwidthLimits> bandwidth_limits(const HostSettings& settings) {
       continue;
     }
     SEREUS_ASSIGN(const net::TransportKind kind, transport_named(rate.transport));
+    if (kind == net::TransportKind::relay) {
+      return fail(Code::invalid,
+                  "relayed connections have no rate of their own: their bytes are those of what carries them");
+    }
     out.transport[static_cast<size_t>(kind)] = {rate.up_max, rate.down_max};
   }
   return out;

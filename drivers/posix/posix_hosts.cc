@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/crypto/sign.h"
+#include "core/net/circuit_host.h"
 #include "core/net/host_group.h"
 #include "core/net/limits.h"
 #include "core/net/quic_host.h"
@@ -132,6 +133,9 @@ Result<net::SwarmParts> PosixHosts::make_host(const crypto::SecretBytes<32>& dev
   std::vector<std::unique_ptr<net::Host>> members;
   members.push_back(std::move(quic));
   members.push_back(std::move(tcp));
+  auto circuits = std::make_unique<net::CircuitHost>(members.front()->peer_id());
+  parts.circuits = circuits.get();
+  members.push_back(std::move(circuits));
   parts.host = std::make_unique<PosixHost>(std::move(sockets), std::move(members));
   return parts;
 }

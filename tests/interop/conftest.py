@@ -134,6 +134,10 @@ class Peers:
         """The command, left running."""
         return self._run([BINARY, "--json", *arguments], ROOT)
 
+    def native(self, program: str, *arguments: str) -> Program:
+        """One of our peers on the core alone (tests/interop/native)."""
+        return self._run([BUILD / "test" / f"interop_{program}", *arguments], ROOT)
+
     def stop(self) -> None:
         for program in self.running:
             program.stop()

@@ -7,7 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "core/net/circuit_host.h"
 #include "core/net/host_group.h"
+#include "core/net/service_set.h"
 #include "core/net/swarm.h"
 #include "tests/support/fake_resolver.h"
 #include "tests/support/link_world.h"
@@ -60,7 +62,11 @@ class SwarmWorld {
     net::Bandwidth* bandwidth = nullptr;
     NetWorld::Node* quic = nullptr;
     LinkWorld::Node* tcp = nullptr;
+    net::CircuitHost* circuits = nullptr;
     std::unique_ptr<net::Swarm> swarm;
+    // Made by tests with services, and stepped in place of the swarm. Services go before the swarm: on_end().
+    std::unique_ptr<net::ServiceSet> services;
+    std::function<void()> on_end;
     std::deque<net::HostEvent> events;
     std::deque<net::SwarmNotice> notices;
 
@@ -88,9 +94,17 @@ class SwarmWorld {
 
   explicit SwarmWorld(uint64_t seed) : quic(seed), tcp(seed), seed_(seed) {}
   ~SwarmWorld() {
-    for (auto& node : nodes) node->swarm.reset();
+    for (auto& node : nodes) end(*node);
     for (auto& node : quic.nodes) node->host.reset();
     for (auto& node : tcp.nodes) node->host.reset();
+  }
+
+  // Its process ends: nobody hears of it.
+  static void end(Node& node) {
+    node.services.reset();
+    if (node.on_end) node.on_end();
+    node.on_end = nullptr;
+    node.swarm.reset();
   }
 
   // The nth is 10.0.0.n on both networks.
@@ -117,6 +131,9 @@ class SwarmWorld {
     std::vector<std::unique_ptr<net::Host>> members;
     members.push_back(std::make_unique<BorrowedHost>(*node.quic->host));
     members.push_back(std::make_unique<BorrowedHost>(*node.tcp->host));
+    auto circuits = std::make_unique<net::CircuitHost>(node.quic->host->peer_id());
+    node.circuits = circuits.get();
+    members.push_back(std::move(circuits));
     net::SwarmParts parts;
     parts.limits = std::move(limits);
     parts.bandwidth = std::move(rates);
@@ -134,13 +151,22 @@ class SwarmWorld {
 
   Times now() const { return quic.now(); }
   void step(Node& node) {
-    if (node.quic->frozen) return;
-    node.swarm->step(now());
-    while (auto event = node.swarm->next_event()) {
+    if (node.quic->frozen || !node.swarm) return;
+    if (node.services) {
+      node.services->step(now());
+      take(node, *node.services);
+    } else {
+      node.swarm->step(now());
+      take(node, *node.swarm);
+    }
+  }
+  template <typename Source>
+  void take(Node& node, Source& source) {
+    while (auto event = source.next_event()) {
       if (on_event) on_event(node, *event);
       node.events.push_back(std::move(*event));
     }
-    while (auto notice = node.swarm->next_notice()) node.notices.push_back(std::move(*notice));
+    while (auto notice = source.next_notice()) node.notices.push_back(std::move(*notice));
   }
   bool run(
       uint64_t for_us, const std::function<bool()>& done = [] { return false; }) {
