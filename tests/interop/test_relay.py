@@ -69,7 +69,7 @@ def test_we_dial_its_listener_through_its_relay(peers: Peers, transport: str) ->
 
 @transports
 def test_its_clients_on_our_relay(peers: Peers, transport: str) -> None:
-    """js reserves on ours, and is dialed through it by js and by ours; the circuits end in order, and their bytes were counted."""
+    """js reserves on ours, and is dialed through it by both; the circuits end in order, and their bytes were counted."""
     relay, address = our_relay(peers, transport)
     # Its TLS does not work over circuits, not even with itself: there it needs Noise beside it.
     security = "tls-first" if transport == "tcp-tls" else ""

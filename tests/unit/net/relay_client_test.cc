@@ -261,6 +261,105 @@ TEST_F(HostileRelayTest, OnlyARelayWithAReservationMayCall) {
   EXPECT_EQ(client.swarm().connections().size(), before);
 }
 
+// A relay that leads a dial to somebody else, or announces somebody else: the handshake tells, on both sides.
+class LyingRelayTest : public HostileRelayTest {
+ protected:
+  // Carries one circuit from `dialer` to the client, whatever was asked for.
+  bool dial(const PeerId& wanted, const PeerId& announced) {
+    world.world.on_event = nullptr;
+    const auto via = world.world.quic_address(hand) + "/p2p/" + id().to_string() + "/p2p-circuit";
+    const auto dial = dialer.swarm().dial(via, wanted);
+    EXPECT_TRUE(dial.ok());
+    RawStream hop{*hand.swarm};
+    RawStream stop{*hand.swarm};
+    bool heads = true;
+    const auto carry = [&] {
+      for (const auto& event : hand.events) {
+        const auto* opened = std::get_if<StreamOpened>(&event);
+        if (opened != nullptr && opened->incoming) hop.id = opened->stream;  // the last one is the dialer's
+      }
+      if (hand.swarm->connection_with(dialer.id()) == std::nullopt || hop.id == reserve_stream) return false;
+      if (stop.id == 0) {
+        StopMessage call;
+        call.peer = announced;
+        stop.id = hand.swarm->open_stream(*hand.swarm->connection_with(client.id()), kStopProtocol).value();
+        EXPECT_TRUE(hand.swarm->write(stop.id, delimited(encode_stop(call).value())).ok());
+      }
+      hop.read();
+      stop.read();
+      if (heads && !hop.received.empty() && !stop.received.empty()) {
+        heads = false;
+        for (RawStream* each : {&hop, &stop}) {
+          DelimitedReader reader(kCircuitMessageMax);
+          const size_t used = reader.feed(each->received).value();
+          each->received.erase(each->received.begin(), each->received.begin() + static_cast<ptrdiff_t>(used));
+        }
+        HopMessage ok;
+        ok.type = HopMessage::Type::status;
+        ok.status = CircuitStatus::ok;
+        EXPECT_TRUE(hand.swarm->write(hop.id, delimited(encode_hop(ok).value())).ok());
+      }
+      if (!heads) {
+        (void)hand.swarm->write(stop.id, std::exchange(hop.received, {})).ok();
+        (void)hand.swarm->write(hop.id, std::exchange(stop.received, {})).ok();
+        if (hop.ended) hand.swarm->finish(stop.id);
+        if (stop.ended) hand.swarm->finish(hop.id);
+      }
+      return answered(*dial);
+    };
+    world.run(20 * kSecond, carry);
+    world.run(2 * kSecond, [&] { return carry() && false; });
+    return dialer.swarm().connection_with(client.id()).has_value();
+  }
+  bool answered(uint64_t dial) {
+    for (const auto& event : dialer.node->events) {
+      if (const auto* failed = std::get_if<DialFailed>(&event); failed != nullptr && failed->dial == dial) {
+        world.failure = failed->error;
+        return true;
+      }
+      if (const auto* made = std::get_if<Connected>(&event); made != nullptr && made->dial == dial) return true;
+    }
+    return false;
+  }
+  void reserve() {
+    say(granted(voucher(*hand.key, client.id())));
+    ASSERT_TRUE(world.run(10 * kSecond, [&] { return client.client->reserved(id()); }));
+    for (const auto& event : hand.events) {
+      const auto* opened = std::get_if<StreamOpened>(&event);
+      if (opened != nullptr && opened->incoming) reserve_stream = opened->stream;
+    }
+  }
+  StreamId reserve_stream = 0;
+  Peer& dialer = world.add_client(RelayWorld::passive());
+};
+
+TEST_F(LyingRelayTest, AnHonestOneConnects) {
+  reserve();
+  EXPECT_TRUE(dial(client.id(), dialer.id()));
+  EXPECT_TRUE(client.swarm().connection_with(dialer.id()));
+}
+
+TEST_F(LyingRelayTest, AnotherTargetThanTheOneDialedIsRefused) {
+  reserve();
+  const PeerId wanted = PeerId::from_device_key(test::NetWorld::key(77).device_key());
+  EXPECT_FALSE(dial(wanted, dialer.id()));
+  EXPECT_EQ(world.failure.code, Code::denied) << world.failure.detail;
+  EXPECT_FALSE(client.swarm().connection_with(dialer.id()));
+}
+
+TEST_F(LyingRelayTest, AnotherCallerThanTheOneAnnouncedIsRefused) {
+  reserve();
+  const PeerId announced = PeerId::from_device_key(test::NetWorld::key(77).device_key());
+  (void)dial(client.id(), announced);
+  EXPECT_FALSE(client.swarm().connection_with(dialer.id()));
+  EXPECT_FALSE(client.swarm().connection_with(announced));
+  EXPECT_FALSE(dialer.swarm().connection_with(client.id()));  // it was ended
+  for (const auto& event : client.node->events) {
+    const auto* connected = std::get_if<Connected>(&event);
+    EXPECT_TRUE(connected == nullptr || !connected->relayed);
+  }
+}
+
 // ---- Loops ------------------------------------------------------------------------------------------------------------
 
 // A relay that is itself reached over a relay serves nobody there.
