@@ -278,7 +278,7 @@ class KadWorld {
       case Event::Kind::refused:
         if (!to.alive) break;
         if (event.kind == Event::Kind::answer) {
-          to.kad->on_answer(event.request, std::move(*event.message), nodes[event.from]->address, now());
+          to.kad->on_answer(event.request, std::move(*event.message), nodes[event.from]->address, true, now());
         } else {
           to.kad->on_failed(event.request, fail(Code::unsupported), now());
         }

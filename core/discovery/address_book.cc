@@ -189,12 +189,14 @@ std::vector<Bytes> AddressBook::addresses(const net::PeerId& peer, uint64_t now_
   const auto found = entries_.find(peer);
   if (found == entries_.end()) return out;
   std::vector<const KnownAddress*> live;
+  live.reserve(found->second.addresses.size());
   for (const KnownAddress& known : found->second.addresses) {
     if (known.expires_us > now_us) live.push_back(&known);
   }
-  std::stable_sort(live.begin(), live.end(), [](const KnownAddress* a, const KnownAddress* b) {
-    return std::tie(a->source, a->last_success_us, a->last_seen_us) >
-           std::tie(b->source, b->last_success_us, b->last_seen_us);
+  // The pointers, which are into one array, keep alike ones in their order.
+  std::sort(live.begin(), live.end(), [](const KnownAddress* a, const KnownAddress* b) {
+    return std::make_tuple(b->source, b->last_success_us, b->last_seen_us, a) <
+           std::make_tuple(a->source, a->last_success_us, a->last_seen_us, b);
   });
   if (live.size() > most) live.resize(most);
   out.reserve(live.size());

@@ -329,7 +329,7 @@ std::optional<uint64_t> KadNode::next_cancelled() {
 
 // ---- Answers -----------------------------------------------------------------------------------------------------------
 
-void KadNode::on_answer(uint64_t id, KadMessage answer, ByteView remote, const Times& now) {
+void KadNode::on_answer(uint64_t id, KadMessage answer, ByteView remote, bool dialed, const Times& now) {
   const auto found = requests_.find(id);
   if (found == requests_.end()) return;
   if (!found->second.one_way && answer.type != found->second.type) {
@@ -344,7 +344,7 @@ void KadNode::on_answer(uint64_t id, KadMessage answer, ByteView remote, const T
     (request.reused ? reused_rtt_ : dialed_rtt_).add(took_us);
     table_.proven(request.peer, subnet_of(remote), request.reused ? took_us : 0, now.mono_us);
   }
-  if (!request.reused && !remote.empty()) book_.dial_succeeded(request.peer, remote, now.mono_us);
+  if (dialed && !request.reused && !remote.empty()) book_.dial_succeeded(request.peer, remote, now.mono_us);
   const auto op = ops_.find(request.op);
   if (op == ops_.end()) return;
   if (settings_.trace) {
@@ -367,6 +367,7 @@ void KadNode::take_answer(Op& op, const Request& request, KadMessage& answer, By
   op.query->answered(request.place);
   if (op.kind == KadOp::find_peer && request.peer == op.peer) {
     op.done.confirmed = true;
+    op.done.stats.hops = hops_of(op, request.place);
     finish(op, now);
     return;
   }
@@ -505,6 +506,7 @@ void KadNode::on_failed(uint64_t id, const Error& error, const Times& now) {
   if (op.kind == KadOp::find_peer && request.peer == op.peer) {
     if (no_server) {
       op.done.confirmed = true;
+      op.done.stats.hops = hops_of(op, request.place);
       finish(op, now);
     } else {
       try_target_again(op);

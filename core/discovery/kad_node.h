@@ -167,8 +167,8 @@ class KadNode {
 
   std::optional<KadRequest> next_request();
   std::optional<uint64_t> next_cancelled();
-  // `remote`: the address of the peer that answered; empty when unknown.
-  void on_answer(uint64_t request, KadMessage answer, ByteView remote, const Times& now);
+  // `remote`: the address of the peer that answered; empty when unknown. `dialed`: it can be dialed there, since we did.
+  void on_answer(uint64_t request, KadMessage answer, ByteView remote, bool dialed, const Times& now);
   // Code::unsupported: it was reached, and is no server.
   void on_failed(uint64_t request, const Error& error, const Times& now);
 
