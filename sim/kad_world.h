@@ -29,7 +29,10 @@ struct KadWorldSettings {
   // Round trips: least + spread * u * u with u uniform, drawn once for each pair; and a tenth of jitter.
   uint64_t rtt_least_us = 20'000;
   uint64_t rtt_spread_us = 230'000;
-  uint64_t connection_idle_us = 60'000'000;
+  // A swarm keeps connections, and its transports find out when the other end is gone (QUIC: 10 s, with keep-alives every 5).
+  size_t connections_max = 256;
+  uint64_t lost_after_us = 10'000'000;   // and up to half of it more
+  uint64_t connection_idle_us = kNever;  // for transports that close what is not used
   uint32_t lost_permille = 0;  // of requests and answers
 };
 
@@ -97,6 +100,10 @@ class KadWorld {
   // Without a word.
   void kill(Node& node) {
     node.alive = false;
+    for (const auto& [other, used_us] : node.connections) {
+      const uint64_t noticed_us = now_us + settings_.lost_after_us + random_.below(settings_.lost_after_us / 2 + 1);
+      push({noticed_us, 0, Event::Kind::idle, other, node.index, 0, {}, {}});
+    }
     node.kad.reset();
     node.book.reset();
     node.connections.clear();
@@ -258,8 +265,24 @@ class KadWorld {
       facts.incoming = side == &to;
       facts.addresses = other.addresses();
       if (side->kad) side->kad->on_peer(facts, now());
-      push({now_us + settings_.connection_idle_us, 0, Event::Kind::idle, side->index, other.index, 0, {}, {}});
+      if (settings_.connection_idle_us != kNever) {
+        push({now_us + settings_.connection_idle_us, 0, Event::Kind::idle, side->index, other.index, 0, {}, {}});
+      }
+      if (side->connections.size() > settings_.connections_max) trim(*side, other.index);
     }
+  }
+
+  // The connection that was not used for longest.
+  void trim(Node& node, Index but) {
+    auto oldest = node.connections.end();
+    for (auto at = node.connections.begin(); at != node.connections.end(); ++at) {
+      if (at->first == but) continue;
+      if (oldest == node.connections.end() || at->second < oldest->second) oldest = at;
+    }
+    Node& other = *nodes[oldest->first];
+    node.connections.erase(oldest);
+    if (node.kad) node.kad->on_disconnected(other.peer, false);
+    if (other.alive && other.connections.erase(node.index) > 0) other.kad->on_disconnected(node.peer, false);
   }
 
   void handle(Event& event) {
@@ -294,13 +317,17 @@ class KadWorld {
     Node& node = *nodes[event.from];
     const auto found = node.connections.find(event.to);
     if (!node.alive || found == node.connections.end()) return;
-    const uint64_t ends_us = found->second + settings_.connection_idle_us;
-    if (nodes[event.to]->alive && ends_us > now_us) {
+    const bool lives = nodes[event.to]->alive;
+    const bool kept = settings_.connection_idle_us == kNever;
+    const uint64_t ends_us = kept ? kNever : found->second + settings_.connection_idle_us;
+    if (lives && kept) return;
+    if (lives && ends_us > now_us) {
       push({ends_us, 0, Event::Kind::idle, event.from, event.to, 0, {}, {}});
       return;
     }
     node.connections.erase(found);
-    node.kad->on_disconnected(nodes[event.to]->peer);
+    node.kad->on_disconnected(nodes[event.to]->peer, !lives);
+    drain(node);
   }
 
   void on_request(Event& event, Node& from, Node& to) {

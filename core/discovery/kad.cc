@@ -178,7 +178,8 @@ void Kad::on_disconnected(const net::Disconnected& event) {
   if (found == connections_.end()) return;
   const net::PeerId peer = found->second.peer;
   connections_.erase(found);
-  if (!swarm_.connection_with(peer)) node_.on_disconnected(peer);
+  if (swarm_.connection_with(peer)) return;
+  node_.on_disconnected(peer, event.reason.code == Code::timeout || event.reason.code == Code::unreachable);
 }
 
 void Kad::on_identified(const net::Identified& event, const Times& now) {

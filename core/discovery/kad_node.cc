@@ -73,13 +73,23 @@ QuerySettings KadNode::query_settings(bool patient) const {
 }
 
 void KadNode::seed(Op& op, const Times& now) {
-  const std::vector<TablePeer> seeds = table_.closest(op.query->target(), settings_.k, true);
-  for (const TablePeer& peer : seeds) {
+  size_t seeds = 0;
+  for (const TablePeer& peer : table_.closest(op.query->target(), 2 * settings_.k, true)) {
+    if (seeds == settings_.k) break;
     const bool proven = peer.seen_us > 0;
-    op.query->seed(peer.peer, proven ? std::vector<Bytes>() : book_.addresses(peer.peer, now.mono_us, kKadAddressesTold),
-                   proven);
+    std::vector<Bytes> addresses = book_.addresses(peer.peer, now.mono_us, kKadAddressesTold);
+    if (addresses.empty() && !connected_.contains(peer.peer)) {
+      table_.remove(peer.peer);  // its addresses are forgotten
+      continue;
+    }
+    op.query->seed(peer.peer, std::move(addresses), proven);
+    ++seeds;
   }
-  if (seeds.size() >= settings_.alpha) return;
+  if (seeds < settings_.alpha) seed_bootstrap(op);
+}
+
+void KadNode::seed_bootstrap(Op& op) {
+  op.bootstrapped = true;
   for (const net::PeerId& peer : bootstrap_) op.query->seed(peer, {}, true);
 }
 
@@ -213,6 +223,13 @@ uint64_t KadNode::timeout_of(const net::PeerId& peer) const {
   return dialed_rtt_.timeout_us();
 }
 
+uint64_t KadNode::hedge_of(const net::PeerId& peer) const {
+  const TablePeer* known = table_.find(peer);
+  if (!connected_.contains(peer)) return dialed_rtt_.hedge_us();
+  if (known != nullptr && known->rtt_us > 0) return std::max(2 * known->rtt_us, kKadHedgeMinUs);
+  return reused_rtt_.measured() ? reused_rtt_.hedge_us() : dialed_rtt_.hedge_us();
+}
+
 KadMessage KadNode::lookup_message(const Op& op) const {
   KadMessage message;
   message.key = op.key;
@@ -262,7 +279,7 @@ bool KadNode::send(const Op* op, const KadQuery::Ask& ask, KadMessage message, b
   out.one_way = request.one_way;
   out.give_up_us = request.give_up_us;
   if (op != nullptr) {
-    op->query->slow_at(ask.place, request.slow_at_us);
+    op->query->set_times(ask.place, now.mono_us + hedge_of(ask.peer), request.slow_at_us);
     if (settings_.trace) {
       trace({KadTrace::What::asked, op->id, op->kind, ask.peer, out.message.type, out.message.key, 0, 0, false,
              KadId::of(ask.peer).shared_bits(op->query->target()), 0, {Code::ok, {}}});
@@ -279,9 +296,18 @@ void KadNode::pump_op(Op& op, const Times& now) {
     const auto ask = op.query->next();
     if (!ask) break;
     if (op.kind == KadOp::find_peer && ask->peer == op.peer) op.tried.insert(ask->addresses.begin(), ask->addresses.end());
-    if (!send(&op, *ask, lookup_message(op), false, now)) op.query->failed(ask->place);
+    if (send(&op, *ask, lookup_message(op), false, now)) continue;
+    op.query->failed(ask->place);
+    table_.remove(ask->peer);  // its addresses are forgotten
   }
-  if (op.query->done()) lookup_over(op, now);
+  if (!op.query->done()) return;
+  if (op.query->answers() == 0 && !op.bootstrapped && !bootstrap_.empty()) {
+    // All whom it knew are gone: as at the beginning.
+    seed_bootstrap(op);
+    pump_op(op, now);
+    return;
+  }
+  lookup_over(op, now);
 }
 
 void KadNode::pump(const Times& now) {

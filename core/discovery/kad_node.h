@@ -160,7 +160,8 @@ class KadNode {
   bool is_server() const { return settings_.server; }
   void set_trace(bool trace) { settings_.trace = trace; }
   void on_peer(const KadPeerFacts& facts, const Times& now);
-  void on_disconnected(const net::PeerId& peer);
+  // The last connection with it ended. `lost`: it was not closed, but nothing came any more.
+  void on_disconnected(const net::PeerId& peer, bool lost);
   void network_changed(const Times& now);
 
   // --- Requests of ours
@@ -195,6 +196,7 @@ class KadNode {
     Bytes key;
     net::PeerId peer;
     std::unique_ptr<KadQuery> query;
+    bool bootstrapped = false;  // the bootstrap peers are among those asked
     bool storing = false;  // the lookup is over, and what was to be stored is on its way
     size_t quorum = 0;
     uint64_t started_us = 0;
@@ -225,12 +227,14 @@ class KadNode {
   Result<uint64_t> begin(Op op, const KadId& target, const Times& now, const QuerySettings& settings);
   QuerySettings query_settings(bool patient) const;
   void seed(Op& op, const Times& now);
+  void seed_bootstrap(Op& op);
   void pump(const Times& now);
   void pump_op(Op& op, const Times& now);
   // False when there is no way to it.
   bool send(const Op* op, const KadQuery::Ask& ask, KadMessage message, bool storing, const Times& now);
   KadMessage lookup_message(const Op& op) const;
   uint64_t timeout_of(const net::PeerId& peer) const;
+  uint64_t hedge_of(const net::PeerId& peer) const;
   void take_answer(Op& op, const Request& request, KadMessage& answer, ByteView remote, const Times& now);
   void take_closer(Op& op, const Request& request, KadMessage& answer, ByteView remote, const Times& now);
   void take_target(Op& op, const Request& request, KadPeer& peer, const Times& now);

@@ -127,7 +127,8 @@ std::optional<KadQuery::Ask> KadQuery::next() {
       continue;
     }
     candidate.state = State::asked;
-    candidate.slow_at_us = kNever;
+    candidate.slow_at_us = candidate.late_at_us = kNever;
+    candidate.late = false;
     ++in_flight_;
     ++requests_;
     ++started_[candidate.path];
@@ -152,16 +153,17 @@ void KadQuery::failed(const KadId& place) {
   if (at == candidates_.end()) return;
   Candidate& candidate = at->second;
   if (candidate.state != State::asked && candidate.state != State::slow) return;
-  const bool was_slow = candidate.state == State::slow;
-  --(was_slow ? slow_ : in_flight_);
+  --(candidate.state == State::slow ? slow_ : in_flight_);
   candidate.state = State::failed;
   ++failures_;
-  if (!was_slow) judge(candidate, false);  // else it was counted then
+  if (!candidate.late) judge(candidate, false);  // else it was counted then
 }
 
-void KadQuery::slow_at(const KadId& place, uint64_t at_us) {
+void KadQuery::set_times(const KadId& place, uint64_t slow_at_us, uint64_t late_at_us) {
   const auto at = candidates_.find(place);
-  if (at != candidates_.end() && at->second.state == State::asked) at->second.slow_at_us = at_us;
+  if (at == candidates_.end() || at->second.state != State::asked) return;
+  at->second.slow_at_us = slow_at_us;
+  at->second.late_at_us = std::max(slow_at_us, late_at_us);
 }
 
 void KadQuery::retry(const KadId& place, std::vector<Bytes> addresses) {
@@ -176,16 +178,20 @@ void KadQuery::retry(const KadId& place, std::vector<Bytes> addresses) {
 
 uint64_t KadQuery::step(uint64_t now_us) {
   uint64_t next_us = kNever;
-  if (in_flight_ == 0) return next_us;
+  if (in_flight_ + slow_ == 0) return next_us;
   for (auto& [distance, candidate] : candidates_) {
-    if (candidate.state != State::asked) continue;
-    if (candidate.slow_at_us > now_us) {
-      next_us = std::min(next_us, candidate.slow_at_us);
+    if (candidate.state == State::asked && candidate.slow_at_us <= now_us) {
+      candidate.state = State::slow;
+      --in_flight_;
+      ++slow_;
+    }
+    if (candidate.state == State::asked) next_us = std::min(next_us, candidate.slow_at_us);
+    if (candidate.state != State::slow || candidate.late) continue;
+    if (candidate.late_at_us > now_us) {
+      next_us = std::min(next_us, candidate.late_at_us);
       continue;
     }
-    candidate.state = State::slow;
-    --in_flight_;
-    ++slow_;
+    candidate.late = true;
     judge(candidate, false);
   }
   return next_us;
@@ -193,7 +199,7 @@ uint64_t KadQuery::step(uint64_t now_us) {
 
 bool KadQuery::done() const {
   if (in_flight_ + slow_ == 0 && requests_ >= settings_.requests_max) return true;
-  const bool waits_for_slow = slow_ > 0 && (settings_.patient || answers_ == 0);
+  const bool waits_for_late = settings_.patient || answers_ == 0;
   size_t counted = 0;
   for (const auto& [distance, candidate] : candidates_) {
     if (counted == settings_.k) break;
@@ -204,7 +210,7 @@ bool KadQuery::done() const {
       case State::asked:
         return false;
       case State::slow:
-        if (waits_for_slow) return false;
+        if (!candidate.late || waits_for_late) return false;
         break;
       case State::waiting:
         if (requests_ < settings_.requests_max && !discredited(candidate)) return false;

@@ -9,8 +9,9 @@
 //
 // What it does beyond the specification's algorithm:
 //
-//   * A peer that does not answer within its time is slow: another one is asked in its place, and its answer still counts when it
-//     comes. So timeouts can be short without losing peers on long paths.
+//   * A peer that does not answer when most would have is slow: another one is asked beside it. When its time is over it is late, and
+//     the lookup ends without it; its answer still counts when it comes before. So timeouts can be short without losing peers on long
+//     paths.
 //   * Peers that others named are worth as much as those who named them. When what a peer named fails again and again, the rest
 //     of it is not asked, unless another peer named it, too.
 //   * One subnet, and one endpoint, get few requests of a query: nobody can aim a query at a victim, or fill it from one place.
@@ -41,7 +42,7 @@ class KadQuery {
   enum class State : uint8_t {
     waiting,
     asked,
-    slow,      // asked, and its time is over
+    slow,      // asked, and most would have answered by now: it holds up nobody
     answered,
     failed,
     skipped,  // its subnet or endpoint had its share
@@ -56,6 +57,8 @@ class KadQuery {
     uint32_t path = 0;
     uint32_t hops = 0;       // between us and it: 1 for a seed
     uint64_t slow_at_us = 0;
+    uint64_t late_at_us = 0;
+    bool late = false;       // slow, and its time is over
     KadId introducer;        // the place of who named it first
     std::vector<Bytes> addresses;
   };
@@ -71,7 +74,7 @@ class KadQuery {
   void named(const KadId& by, const KadPeer& peer, const KadId& id, bool certified);
 
   // The next peer to ask, if one may be asked now. `addresses` of the result are those that may be dialed. The caller says with
-  // slow_at() how long it has.
+  // set_times() how long it has.
   struct Ask {
     KadId place;  // its distance: the handle of what follows
     net::PeerId peer;
@@ -79,7 +82,7 @@ class KadQuery {
     bool known = false;
   };
   std::optional<Ask> next();
-  void slow_at(const KadId& place, uint64_t at_us);
+  void set_times(const KadId& place, uint64_t slow_at_us, uint64_t late_at_us);
   void answered(const KadId& place);
   void failed(const KadId& place);
   // One that failed may be asked again, at these addresses.

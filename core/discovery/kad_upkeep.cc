@@ -56,7 +56,10 @@ void KadNode::on_peer(const KadPeerFacts& facts, const Times& now) {
   if (const auto doubtful = table_.doubtful(facts.peer, now.mono_us)) check(*doubtful, now);
 }
 
-void KadNode::on_disconnected(const net::PeerId& peer) { connected_.erase(peer); }
+void KadNode::on_disconnected(const net::PeerId& peer, bool lost) {
+  connected_.erase(peer);
+  if (lost) table_.failed(peer, true);
+}
 
 // Whether one that has not been heard of for long still lives.
 void KadNode::check(const net::PeerId& peer, const Times& now) {
@@ -162,6 +165,7 @@ uint64_t KadNode::upkeep(const Times& now) {
   if (sweep_at_us_ <= now.mono_us) {
     values_.sweep(now.mono_us);
     providers_.sweep(now.mono_us);
+    table_.sweep(now.mono_us - std::min(now.mono_us, kBookHeardLifeUs));
     sweep_at_us_ = now.mono_us + kBookSweepUs;
   }
   book_.step(now.mono_us);

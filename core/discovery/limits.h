@@ -49,6 +49,8 @@ inline constexpr size_t kKadEventsMax = 4096;       // undrained; traces beyond 
 // --- Kad: time ----------------------------------------------------------------------------------------------------
 
 inline constexpr uint64_t kKadTimeoutMinUs = 300 * kMicrosPerMilli;  // below it scheduling is measured, not the path
+inline constexpr uint64_t kKadHedgeMinUs = 100 * kMicrosPerMilli;    // before another peer is asked beside one that is slow
+inline constexpr uint64_t kKadHedgeFirstUs = 400 * kMicrosPerMilli;
 inline constexpr uint64_t kKadTimeoutFirstUs = kMicrosPerSecond;     // before anything was measured
 inline constexpr uint64_t kKadTimeoutMaxUs = 5 * kMicrosPerSecond;
 inline constexpr uint64_t kKadRequestMaxUs = 10 * kMicrosPerSecond;  // then it is over, however slow the network is

@@ -121,6 +121,12 @@ void RoutingTable::remove(const net::PeerId& peer) {
   if (at != bucket.peers.end()) erase(bucket, at);
 }
 
+void RoutingTable::sweep(uint64_t before_us) {
+  for (auto& [index, bucket] : buckets_) {
+    std::erase_if(bucket.candidates, [before_us](const TablePeer& p) { return p.seen_us == 0 && p.added_us < before_us; });
+  }
+}
+
 const TablePeer* RoutingTable::find(const net::PeerId& peer) const {
   const auto found = buckets_.find(index_of(KadId::of(peer)));
   if (found == buckets_.end()) return nullptr;

@@ -57,6 +57,9 @@ class RoutingTable {
   void failed(const net::PeerId& peer, bool certain);
   void remove(const net::PeerId& peer);
 
+  // Forgets candidates that were named before `before_us` and never proven.
+  void sweep(uint64_t before_us);
+
   bool contains(const net::PeerId& peer) const { return find(peer) != nullptr; }
   // The proven peer; null when there is none. Until the next change.
   const TablePeer* find(const net::PeerId& peer) const;

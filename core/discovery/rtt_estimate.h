@@ -27,6 +27,11 @@ class RttEstimate {
     if (!measured()) return kKadTimeoutFirstUs;
     return std::clamp(smoothed_us_ + 4 * deviation_us_, kKadTimeoutMinUs, kKadTimeoutMaxUs);
   }
+  // Most answers are there by then.
+  uint64_t hedge_us() const {
+    if (!measured()) return kKadHedgeFirstUs;
+    return std::clamp(smoothed_us_ + deviation_us_, kKadHedgeMinUs, kKadTimeoutMaxUs);
+  }
 
  private:
   uint64_t smoothed_us_ = 0;
