@@ -13,6 +13,7 @@
 #include "core/base/bytes.h"
 #include "core/base/result.h"
 #include "core/base/time.h"
+#include "core/codec/cbor.h"
 #include "core/discovery/kad_id.h"
 #include "core/discovery/limits.h"
 #include "core/net/multiaddr.h"
@@ -100,7 +101,7 @@ class AddressBook {
   void no_longer_hearsay(Entry& entry);
   std::map<net::PeerId, Entry, PeerLess>::iterator erase(std::map<net::PeerId, Entry, PeerLess>::iterator at);
   static AddressSource trust(const Entry& entry);
-  Status load_peer(class BookReader& reader, const Times& now);
+  Status load_peer(CborReader& reader, int64_t away_us, const Times& now);
 
   BookSettings settings_;
   std::map<net::PeerId, Entry, PeerLess> entries_;
