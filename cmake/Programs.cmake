@@ -65,6 +65,15 @@ if(SEREUS_TESTS)
     endforeach()
   endif()
 
+  # Hosts on real sockets that tests/interop runs against js-libp2p; each source is a program.
+  file(GLOB interop_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/interop/*.cc")
+  foreach(source IN LISTS interop_sources)
+    cmake_path(GET source STEM stem)
+    add_executable(interop_${stem} "${source}")
+    target_link_libraries(interop_${stem} PRIVATE sereus_test_flags sereus_driver_posix)
+    set_target_properties(interop_${stem} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/test")
+  endforeach()
+
   file(GLOB fuzz_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/fuzz/*_fuzz.cc")
   foreach(source IN LISTS fuzz_sources)
     cmake_path(GET source STEM stem)

@@ -33,6 +33,7 @@ struct KadWorldSettings {
   size_t connections_max = 256;
   uint64_t lost_after_us = 10'000'000;   // and up to half of it more
   uint64_t connection_idle_us = kNever;  // for transports that close what is not used
+  bool identify_records = true;  // peers learn each other's signed record as they connect, as from identify
   uint32_t lost_permille = 0;  // of requests and answers
 };
 
@@ -56,6 +57,16 @@ class KadWorld {
       const auto parsed = net::Multiaddr::from_bytes(address);
       return net::seal_peer_record(key, static_cast<uint64_t>(now.wall_us) / 1000, {*parsed}).value();
     }
+    // What identify tells: sealed once for an address.
+    const Bytes& first_record(const Times& now) {
+      if (identify_address != address) {
+        identify_record = signed_record(now);
+        identify_address = address;
+      }
+      return identify_record;
+    }
+    Bytes identify_record;
+    Bytes identify_address;
     crypto::KeyPair key;
     Index index = 0;
     net::PeerId peer;
@@ -264,6 +275,7 @@ class KadWorld {
       facts.remote = other.address;
       facts.incoming = side == &to;
       facts.addresses = other.addresses();
+      if (settings_.identify_records) facts.record = other.first_record(now());
       if (side->kad) side->kad->on_peer(facts, now());
       if (settings_.connection_idle_us != kNever) {
         push({now_us + settings_.connection_idle_us, 0, Event::Kind::idle, side->index, other.index, 0, {}, {}});

@@ -10,6 +10,7 @@ namespace {
 
 // How long what a finished query still waits for may take: the answers tell who lives.
 constexpr uint64_t kOrphanUs = 2 * kMicrosPerSecond;
+constexpr size_t kWidenMax = 2;
 constexpr size_t kTargetTriesMax = 4;  // dials of the peer that is looked for, with what different peers say of it
 
 void merge(std::vector<Bytes>& into, const std::vector<Bytes>& more, size_t most) {
@@ -74,16 +75,21 @@ QuerySettings KadNode::query_settings(bool patient) const {
 
 void KadNode::seed(Op& op, const Times& now) {
   size_t seeds = 0;
-  for (const TablePeer& peer : table_.closest(op.query->target(), 2 * settings_.k, true)) {
-    if (seeds == settings_.k) break;
-    const bool proven = peer.seen_us > 0;
+  const auto take = [&](const TablePeer& peer) {
     std::vector<Bytes> addresses = book_.addresses(peer.peer, now.mono_us, kKadAddressesTold);
     if (addresses.empty() && !connected_.contains(peer.peer)) {
       table_.remove(peer.peer);  // its addresses are forgotten
-      continue;
+      return;
     }
-    op.query->seed(peer.peer, std::move(addresses), proven);
+    op.query->seed(peer.peer, std::move(addresses), peer.seen_us > 0);
     ++seeds;
+  };
+  for (const TablePeer& peer : table_.closest(op.query->target(), settings_.k, false)) take(peer);
+  // Those that were only named come beside them and never in their place: whoever names many would be alone in the lookup.
+  const size_t most = seeds + std::max(settings_.k / 2, settings_.k - std::min(settings_.k, seeds));
+  for (const TablePeer& peer : table_.closest(op.query->target(), 2 * settings_.k, true)) {
+    if (seeds >= most) break;
+    if (peer.seen_us == 0) take(peer);
   }
   if (seeds < settings_.alpha) seed_bootstrap(op);
 }
@@ -290,15 +296,26 @@ bool KadNode::send(const Op* op, const KadQuery::Ask& ask, KadMessage message, b
   return true;
 }
 
-void KadNode::pump_op(Op& op, const Times& now) {
-  if (op.finished || op.storing) return;
+void KadNode::ask_more(Op& op, const Times& now) {
   while (!op.query->done() && requests_.size() < kKadInFlightMax) {
     const auto ask = op.query->next();
-    if (!ask) break;
+    if (!ask) return;
     if (op.kind == KadOp::find_peer && ask->peer == op.peer) op.tried.insert(ask->addresses.begin(), ask->addresses.end());
     if (send(&op, *ask, lookup_message(op), false, now)) continue;
     op.query->failed(ask->place);
     table_.remove(ask->peer);  // its addresses are forgotten
+  }
+}
+
+void KadNode::pump_op(Op& op, const Times& now) {
+  if (op.finished || op.storing) return;
+  ask_more(op, now);
+  // Somebody says where the peer is, and it is not there, as far as can be seen yet: somebody may be lying, so more are asked.
+  while (op.kind == KadOp::find_peer && !op.done.certified && !op.found.empty() && op.widened < kWidenMax &&
+         op.query->settled()) {
+    op.query->widen(settings_.k);
+    ++op.widened;
+    ask_more(op, now);
   }
   if (!op.query->done()) return;
   if (op.query->answers() == 0 && !op.bootstrapped && !bootstrap_.empty()) {
@@ -452,18 +469,26 @@ void KadNode::take_target(Op& op, const Request& request, KadPeer& peer, const T
   if (known.id.empty()) op.done.stats.hops = hops;
   known.id = op.peer;
   merge(known.addresses, peer.addresses, kBookAddressesMax);
-  try_target_again(op);
+  try_target_again(op, now);
 }
 
-// Strangers may have said wrong addresses first. What others say is tried, too.
-void KadNode::try_target_again(Op& op) {
+// Strangers may have said wrong addresses first. What others say is tried, too, beside the first attempt while that is under way.
+void KadNode::try_target_again(Op& op, const Times& now) {
   const auto found = op.found.find(op.peer);
   if (found == op.found.end() || op.tried.size() > kTargetTriesMax * kKadAddressesTold) return;
   std::vector<Bytes> fresh;
   for (const Bytes& address : found->second.addresses) {
     if (!op.tried.contains(address)) fresh.push_back(address);
   }
-  if (!fresh.empty()) op.query->retry(KadId(), std::move(fresh));
+  if (fresh.empty()) return;
+  const KadQuery::Candidate* target = op.query->find(KadId());
+  if (target == nullptr) return;  // it comes with these addresses
+  if (target->state == KadQuery::State::asked || target->state == KadQuery::State::slow) {
+    op.tried.insert(fresh.begin(), fresh.end());
+    (void)send(&op, {KadId(), op.peer, std::move(fresh), false}, lookup_message(op), false, now);
+  } else {
+    op.query->retry(KadId(), std::move(fresh));
+  }
 }
 
 void KadNode::take_providers(Op& op, const Request& request, KadMessage& answer, ByteView remote, const Times& now) {
@@ -535,7 +560,7 @@ void KadNode::on_failed(uint64_t id, const Error& error, const Times& now) {
       op.done.stats.hops = hops_of(op, request.place);
       finish(op, now);
     } else {
-      try_target_again(op);
+      try_target_again(op, now);
     }
   }
   pump_op(op, now);

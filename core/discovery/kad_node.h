@@ -196,6 +196,7 @@ class KadNode {
     Bytes key;
     net::PeerId peer;
     std::unique_ptr<KadQuery> query;
+    size_t widened = 0;
     bool bootstrapped = false;  // the bootstrap peers are among those asked
     bool storing = false;  // the lookup is over, and what was to be stored is on its way
     size_t quorum = 0;
@@ -230,6 +231,7 @@ class KadNode {
   void seed_bootstrap(Op& op);
   void pump(const Times& now);
   void pump_op(Op& op, const Times& now);
+  void ask_more(Op& op, const Times& now);
   // False when there is no way to it.
   bool send(const Op* op, const KadQuery::Ask& ask, KadMessage message, bool storing, const Times& now);
   KadMessage lookup_message(const Op& op) const;
@@ -247,7 +249,7 @@ class KadNode {
   void finish(Op& op, const Times& now);
   void let_go(uint64_t op, bool cancelled, const Times& now);
   void sweep_finished();
-  void try_target_again(Op& op);
+  void try_target_again(Op& op, const Times& now);
   uint32_t hops_of(const Op& op, const KadId& place) const;
   void trace(KadTrace trace);
   // The addresses that may be believed from a peer at `told_by`, at most `most`.

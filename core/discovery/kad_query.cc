@@ -14,7 +14,7 @@ constexpr size_t kSlowFactor = 4;
 }  // namespace
 
 KadQuery::KadQuery(const KadId& target, const net::PeerId& own, const QuerySettings& settings)
-    : target_(target), own_(own), settings_(settings), started_(std::max<size_t>(settings.paths, 1)) {}
+    : target_(target), own_(own), settings_(settings), started_(std::max<size_t>(settings.paths, 1)), k_(settings.k) {}
 
 void KadQuery::add(const KadId& id, Candidate candidate) {
   if (candidate.peer == own_) return;
@@ -104,7 +104,7 @@ std::optional<KadQuery::Candidates::iterator> KadQuery::pick() {
     const Candidate& candidate = at->second;
     if (candidate.state == State::failed || candidate.state == State::skipped || candidate.state == State::slow) continue;
     if (candidate.state == State::waiting && discredited(candidate)) continue;
-    const bool matters = counted < settings_.k || (paths > 1 && seen[candidate.path] < share);
+    const bool matters = counted < k_ || (paths > 1 && seen[candidate.path] < share);
     if (!matters && paths == 1) break;
     ++counted;
     ++seen[candidate.path];
@@ -197,12 +197,12 @@ uint64_t KadQuery::step(uint64_t now_us) {
   return next_us;
 }
 
-bool KadQuery::done() const {
+bool KadQuery::over(bool patient) const {
   if (in_flight_ + slow_ == 0 && requests_ >= settings_.requests_max) return true;
-  const bool waits_for_late = settings_.patient || answers_ == 0;
+  const bool waits_for_late = patient || answers_ == 0;
   size_t counted = 0;
   for (const auto& [distance, candidate] : candidates_) {
-    if (counted == settings_.k) break;
+    if (counted == k_) break;
     switch (candidate.state) {
       case State::answered:
         ++counted;

@@ -90,7 +90,11 @@ class KadQuery {
   // Peers whose time is over become slow. Returns when the next one does.
   uint64_t step(uint64_t now_us);
 
-  bool done() const;
+  bool done() const { return over(settings_.patient); }
+  // Likewise, were it not for late ones.
+  bool settled() const { return over(false); }
+  // So many more have to have answered: for who has reason not to believe what was found.
+  void widen(size_t more) { k_ += more; }
   const Candidate* find(const KadId& place) const;
   // The k closest that answered.
   std::vector<Ask> closest() const;
@@ -105,6 +109,7 @@ class KadQuery {
     size_t failed = 0;
     size_t good = 0;
   };
+  bool over(bool patient) const;
   bool discredited(const Candidate& candidate) const;
   // Whether it is among those that matter: fewer than k closer ones answered or may still.
   std::optional<Candidates::iterator> pick();
@@ -121,6 +126,7 @@ class KadQuery {
   std::map<Bytes, size_t, BytesLess> endpoints_;
   std::vector<size_t> started_;  // requests of each path
   uint32_t seeds_ = 0;
+  size_t k_;
   size_t in_flight_ = 0;  // without slow ones
   size_t slow_ = 0;
   size_t requests_ = 0;
