@@ -160,11 +160,17 @@ class Run {
         holders += other.book->record(target.peer, world_.now_us).empty() ? 0 : 1;
         tables += other.kad->table().contains(target.peer) ? 1 : 0;
       }
-      if (done->stats.requests < 2 && !right) for (const auto& p : node.kad->table().closest(discovery::KadId::of(target.peer), 5, true)) std::printf("   seen %.0f s ago failures %u addresses %zu\n", double(world_.now_us - p.seen_us) / 1e6, p.failures, node.book->addresses(p.peer, world_.now_us).size());
-      std::printf("%s %s after %.2f s, target %.0f s old, asker %.0f s old table %zu+%zu; requests %zu answers %zu failures %zu hops %u; records at %zu, in tables of %zu; addresses %zu certified %d\n",
-                  right ? "slow" : "MISSED", done->error.detail.c_str(), seconds, double(world_.now_us - target.born_us) / 1e6,
-                  double(world_.now_us - node.born_us) / 1e6, node.kad->table().size(), node.kad->table().candidates(), done->stats.requests, done->stats.answers,
-                  done->stats.failures, done->stats.hops, holders, tables, done->peers.empty() ? 0 : done->peers[0].addresses.size(), done->certified);
+      if (done->stats.requests < 2 && !right)
+        for (const auto& p : node.kad->table().closest(discovery::KadId::of(target.peer), 5, true))
+          std::printf("   seen %.0f s ago failures %u addresses %zu\n", double(world_.now_us - p.seen_us) / 1e6,
+                      p.failures, node.book->addresses(p.peer, world_.now_us).size());
+      std::printf(
+          "%s %s after %.2f s, target %.0f s old, asker %.0f s old table %zu+%zu; requests %zu answers %zu failures "
+          "%zu hops %u; records at %zu, in tables of %zu; addresses %zu certified %d\n",
+          right ? "slow" : "MISSED", done->error.detail.c_str(), seconds, double(world_.now_us - target.born_us) / 1e6,
+          double(world_.now_us - node.born_us) / 1e6, node.kad->table().size(), node.kad->table().candidates(),
+          done->stats.requests, done->stats.answers, done->stats.failures, done->stats.hops, holders, tables,
+          done->peers.empty() ? 0 : done->peers[0].addresses.size(), done->certified);
     }
     if (!right) return;
     ++outcome_.found;
@@ -219,7 +225,8 @@ void measure(const Options& options, Report& report, const std::string& name, Cr
   crowd.settings.refresh_interval_us = refresh_s * kSecondUs;
   crowd.measured_us = measured_s * kSecondUs;
   const Outcome outcome = Run(crowd).run();
-  const double share = 100.0 * static_cast<double>(outcome.found) / static_cast<double>(std::max<size_t>(outcome.lookups, 1));
+  const double share =
+      100.0 * static_cast<double>(outcome.found) / static_cast<double>(std::max<size_t>(outcome.lookups, 1));
   report.add({name + " found", share, "%", {}, targets.found});
   report.add({name + " time p50", percentile(outcome.seconds, 0.5), "s"});
   report.add({name + " time p99", percentile(outcome.seconds, 0.99), "s", {}, targets.p99_s, Better::less});

@@ -33,8 +33,8 @@ struct KadWorldSettings {
   size_t connections_max = 256;
   uint64_t lost_after_us = 10'000'000;   // and up to half of it more
   uint64_t connection_idle_us = kNever;  // for transports that close what is not used
-  bool identify_records = true;  // peers learn each other's signed record as they connect, as from identify
-  uint32_t lost_permille = 0;  // of requests and answers
+  bool identify_records = true;          // peers learn each other's signed record as they connect, as from identify
+  uint32_t lost_permille = 0;            // of requests and answers
 };
 
 class KadWorld {
@@ -51,11 +51,14 @@ class KadWorld {
 
   struct Node final : discovery::KadSelf {
     explicit Node(crypto::KeyPair pair) : key(std::move(pair)) {}
-    std::vector<Bytes> addresses() const override { return listens ? std::vector<Bytes>{address} : std::vector<Bytes>(); }
+    std::vector<Bytes> addresses() const override {
+      return listens ? std::vector<Bytes>{address} : std::vector<Bytes>();
+    }
     Bytes signed_record(const Times& now) override {
       if (!listens) return {};
       const auto parsed = net::Multiaddr::from_bytes(address);
-      return net::seal_peer_record(key, static_cast<uint64_t>(now.wall_us) / 1000, {*parsed}).value();
+      return net::seal_peer_record(key, static_cast<uint64_t>(now.wall_us) / 1000 + discovery::kRecordLeadMs, {*parsed})
+          .value();
     }
     // What identify tells: sealed once for an address.
     const Bytes& first_record(const Times& now) {
@@ -224,8 +227,17 @@ class KadWorld {
     // Neighbours in the count are in different subnets.
     const uint32_t mixed = number * 2654435761u;
     const uint32_t ip = (20u << 24) + (mixed % (64u << 24));
-    return {4,    static_cast<uint8_t>(ip >> 24), static_cast<uint8_t>(ip >> 16), static_cast<uint8_t>(ip >> 8), static_cast<uint8_t>(ip), 0x91, 0x02,
-            0x0f, 0xa1, 0xcd, 0x03};
+    return {4,
+            static_cast<uint8_t>(ip >> 24),
+            static_cast<uint8_t>(ip >> 16),
+            static_cast<uint8_t>(ip >> 8),
+            static_cast<uint8_t>(ip),
+            0x91,
+            0x02,
+            0x0f,
+            0xa1,
+            0xcd,
+            0x03};
   }
 
   uint64_t half(Index a, Index b) {
@@ -363,8 +375,14 @@ class KadWorld {
     if (!answer && !event.one_way && !refused) return;
     if (lost()) return;
     ++to.sent;
-    Event back{now_us + half(from.index, to.index), 0, refused ? Event::Kind::refused : Event::Kind::answer, to.index,
-               from.index, event.request, {}, {}};
+    Event back{now_us + half(from.index, to.index),
+               0,
+               refused ? Event::Kind::refused : Event::Kind::answer,
+               to.index,
+               from.index,
+               event.request,
+               {},
+               {}};
     back.message = std::make_unique<discovery::KadMessage>(answer ? std::move(*answer) : discovery::KadMessage());
     push(std::move(back));
   }

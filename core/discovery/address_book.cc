@@ -36,7 +36,8 @@ AddressSource AddressBook::trust(const Entry& entry) {
   return most;
 }
 
-std::map<net::PeerId, AddressBook::Entry>::iterator AddressBook::erase(std::map<net::PeerId, Entry, PeerLess>::iterator at) {
+std::map<net::PeerId, AddressBook::Entry>::iterator AddressBook::erase(
+    std::map<net::PeerId, Entry, PeerLess>::iterator at) {
   no_longer_hearsay(at->second);
   return entries_.erase(at);
 }
@@ -97,9 +98,10 @@ void AddressBook::put(Entry& entry, const Bytes& address, AddressSource source, 
     return;
   }
   if (entry.addresses.size() >= kBookAddressesMax) {
-    const auto least = std::min_element(entry.addresses.begin(), entry.addresses.end(), [](const auto& a, const auto& b) {
-      return std::tie(a.source, a.last_seen_us) < std::tie(b.source, b.last_seen_us);
-    });
+    const auto least =
+        std::min_element(entry.addresses.begin(), entry.addresses.end(), [](const auto& a, const auto& b) {
+          return std::tie(a.source, a.last_seen_us) < std::tie(b.source, b.last_seen_us);
+        });
     if (least->source > source) return;
     entry.addresses.erase(least);
   }

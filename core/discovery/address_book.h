@@ -23,11 +23,11 @@ namespace sereus::discovery {
 
 // In ascending order of trust.
 enum class AddressSource : uint8_t {
-  heard = 0,      // somebody else said so
-  told = 1,       // the peer itself, over a connection that proved its id, without a signature
-  certified = 2,  // in a record that the peer signed
-  connected = 3,  // we dialed it, and the peer was there
-  configured = 4, // by our user: bootstrap addresses
+  heard = 0,       // somebody else said so
+  told = 1,        // the peer itself, over a connection that proved its id, without a signature
+  certified = 2,   // in a record that the peer signed
+  connected = 3,   // we dialed it, and the peer was there
+  configured = 4,  // by our user: bootstrap addresses
 };
 
 struct BookSettings {
@@ -41,7 +41,7 @@ struct BookSettings {
 struct KnownAddress {
   Bytes address;  // the binary form of a multiaddr, without /p2p of the peer
   AddressSource source = AddressSource::heard;
-  uint64_t last_seen_us = 0;  // when somebody last said so
+  uint64_t last_seen_us = 0;     // when somebody last said so
   uint64_t last_success_us = 0;  // when a dial last succeeded; 0: never
   uint64_t expires_us = 0;       // kNever for configured ones
 };

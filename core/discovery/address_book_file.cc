@@ -11,9 +11,7 @@ constexpr size_t kBookFields = 3;
 constexpr size_t kPeerFields = 3;
 constexpr size_t kAddressFields = 4;
 
-uint64_t wall_ms_of(int64_t wall_us) {
-  return static_cast<uint64_t>(std::max<int64_t>(wall_us, 0)) / kMicrosPerMilli;
-}
+uint64_t wall_ms_of(int64_t wall_us) { return static_cast<uint64_t>(std::max<int64_t>(wall_us, 0)) / kMicrosPerMilli; }
 
 }  // namespace
 
@@ -69,8 +67,9 @@ Status AddressBook::load_peer(CborReader& reader, int64_t away_us, const Times& 
     uint64_t age_s = 0;
     uint64_t left_s = 0;
     ByteView address;
-    if (!reader.get_array(fields) || fields != kAddressFields || !reader.get_bytes(address) || !reader.get_uint(source) ||
-        !reader.get_uint(age_s) || !reader.get_uint(left_s) || !net::Multiaddr::from_bytes(address).ok()) {
+    if (!reader.get_array(fields) || fields != kAddressFields || !reader.get_bytes(address) ||
+        !reader.get_uint(source) || !reader.get_uint(age_s) || !reader.get_uint(left_s) ||
+        !net::Multiaddr::from_bytes(address).ok()) {
       return bad();
     }
     const bool connected = source == static_cast<uint64_t>(AddressSource::connected);
@@ -84,7 +83,8 @@ Status AddressBook::load_peer(CborReader& reader, int64_t away_us, const Times& 
     put(*entry, sereus::to_bytes(address), as, now.mono_us);
     KnownAddress& known = entry->addresses.back();
     if (!equal(known.address, address)) continue;  // it was there, and fresher
-    known.expires_us = std::min(known.expires_us, now.mono_us + std::min(left_s - away_s, uint64_t{1} << 31) * kMicrosPerSecond);
+    known.expires_us =
+        std::min(known.expires_us, now.mono_us + std::min(left_s - away_s, uint64_t{1} << 31) * kMicrosPerSecond);
   }
   return {};
 }
@@ -101,7 +101,8 @@ Status AddressBook::load(ByteView bytes, const Times& now) {
     return fail(Code::malformed, "address book: not one");
   }
   const uint64_t now_ms = wall_ms_of(now.wall_us);
-  const auto away_us = static_cast<int64_t>(std::min(now_ms - std::min(now_ms, saved_ms), uint64_t{1} << 40) * kMicrosPerMilli);
+  const auto away_us =
+      static_cast<int64_t>(std::min(now_ms - std::min(now_ms, saved_ms), uint64_t{1} << 40) * kMicrosPerMilli);
   for (; count > 0; --count) SEREUS_TRY(load_peer(reader, away_us, now));
   return reader.expect_end();
 }

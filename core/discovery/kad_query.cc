@@ -1,6 +1,7 @@
 #include "core/discovery/kad_query.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/assert.h"
 #include "core/discovery/address_facts.h"
@@ -8,7 +9,7 @@
 namespace sereus::discovery {
 namespace {
 
-// Slow ones may hold so many requests beside alpha.
+// Slow ones may hold so many requests beside alpha, late ones any number.
 constexpr size_t kSlowFactor = 4;
 
 }  // namespace
@@ -102,7 +103,8 @@ std::optional<KadQuery::Candidates::iterator> KadQuery::pick() {
   size_t counted = 0;
   for (auto at = candidates_.begin(); at != candidates_.end(); ++at) {
     const Candidate& candidate = at->second;
-    if (candidate.state == State::failed || candidate.state == State::skipped || candidate.state == State::slow) continue;
+    if (candidate.state == State::failed || candidate.state == State::skipped || candidate.state == State::slow)
+      continue;
     if (candidate.state == State::waiting && discredited(candidate)) continue;
     const bool matters = counted < k_ || (paths > 1 && seen[candidate.path] < share);
     if (!matters && paths == 1) break;
@@ -116,7 +118,7 @@ std::optional<KadQuery::Candidates::iterator> KadQuery::pick() {
 }
 
 std::optional<KadQuery::Ask> KadQuery::next() {
-  while (in_flight_ < settings_.alpha && in_flight_ + slow_ < kSlowFactor * settings_.alpha &&
+  while (in_flight_ < settings_.alpha && in_flight_ + slow_ - late_ < kSlowFactor * settings_.alpha &&
          requests_ < settings_.requests_max) {
     const auto picked = pick();
     if (!picked) return std::nullopt;
@@ -143,6 +145,7 @@ void KadQuery::answered(const KadId& place) {
   Candidate& candidate = at->second;
   if (candidate.state != State::asked && candidate.state != State::slow) return;
   --(candidate.state == State::asked ? in_flight_ : slow_);
+  if (std::exchange(candidate.late, false)) --late_;
   candidate.state = State::answered;
   ++answers_;
   judge(candidate, true);
@@ -156,7 +159,11 @@ void KadQuery::failed(const KadId& place) {
   --(candidate.state == State::slow ? slow_ : in_flight_);
   candidate.state = State::failed;
   ++failures_;
-  if (!candidate.late) judge(candidate, false);  // else it was counted then
+  if (std::exchange(candidate.late, false)) {
+    --late_;  // and was counted then
+  } else {
+    judge(candidate, false);
+  }
 }
 
 void KadQuery::set_times(const KadId& place, uint64_t slow_at_us, uint64_t late_at_us) {
@@ -192,6 +199,7 @@ uint64_t KadQuery::step(uint64_t now_us) {
       continue;
     }
     candidate.late = true;
+    ++late_;
     judge(candidate, false);
   }
   return next_us;

@@ -30,8 +30,8 @@
 namespace sereus::discovery {
 
 struct QuerySettings {
-  size_t k = kKadK;                            // so many closest peers have to have answered
-  size_t alpha = 3;                            // peers asked at a time, without slow ones
+  size_t k = kKadK;  // so many closest peers have to have answered
+  size_t alpha = 3;  // peers asked at a time, without slow ones
   size_t paths = 1;
   size_t requests_max = kKadQueryRequestsMax;
   bool patient = false;  // wait for slow peers before giving up: what is looked for may be with them
@@ -42,7 +42,7 @@ class KadQuery {
   enum class State : uint8_t {
     waiting,
     asked,
-    slow,      // asked, and most would have answered by now: it holds up nobody
+    slow,  // asked, and most would have answered by now: it holds up nobody
     answered,
     failed,
     skipped,  // its subnet or endpoint had its share
@@ -55,11 +55,11 @@ class KadQuery {
     bool confirmed = false;  // a second peer named it
     bool has_introducer = false;
     uint32_t path = 0;
-    uint32_t hops = 0;       // between us and it: 1 for a seed
+    uint32_t hops = 0;  // between us and it: 1 for a seed
     uint64_t slow_at_us = 0;
     uint64_t late_at_us = 0;
-    bool late = false;       // slow, and its time is over
-    KadId introducer;        // the place of who named it first
+    bool late = false;  // slow, and its time is over
+    KadId introducer;   // the place of who named it first
     std::vector<Bytes> addresses;
   };
   // By distance: the key is the distance to the target.
@@ -128,7 +128,8 @@ class KadQuery {
   uint32_t seeds_ = 0;
   size_t k_;
   size_t in_flight_ = 0;  // without slow ones
-  size_t slow_ = 0;
+  size_t slow_ = 0;       // late ones, too
+  size_t late_ = 0;
   size_t requests_ = 0;
   size_t answers_ = 0;
   size_t failures_ = 0;

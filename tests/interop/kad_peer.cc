@@ -96,7 +96,8 @@ class KadPeerProgram {
       must(kad_->add_bootstrap(bootstrap, now));
     }
     std::vector<std::string> own;
-    for (const std::string& address : swarm_->listen_addresses()) own.push_back(address + "/p2p/" + swarm_->peer_id().to_string());
+    for (const std::string& address : swarm_->listen_addresses())
+      own.push_back(address + "/p2p/" + swarm_->peer_id().to_string());
     std::printf("{\"event\":\"listening\",\"peerId\":\"%s\",\"addrs\":%s}\n", swarm_->peer_id().to_string().c_str(),
                 json_list(own).c_str());
     std::fflush(stdout);
@@ -160,8 +161,9 @@ class KadPeerProgram {
 
   void on_event(const discovery::KadEvent& event) {
     if (const auto* trace = std::get_if<KadTrace>(&event)) {
-      std::fprintf(stderr, "trace %d op %llu peer %s closer %zu providers %zu after %llu us %s\n", static_cast<int>(trace->what),
-                   static_cast<unsigned long long>(trace->op), trace->peer.to_string().c_str(), trace->closer, trace->providers,
+      std::fprintf(stderr, "trace %d op %llu peer %s closer %zu providers %zu after %llu us %s\n",
+                   static_cast<int>(trace->what), static_cast<unsigned long long>(trace->op),
+                   trace->peer.to_string().c_str(), trace->closer, trace->providers,
                    static_cast<unsigned long long>(trace->after_us), trace->error.detail.c_str());
       return;
     }
@@ -175,9 +177,11 @@ class KadPeerProgram {
       peers += json_list(texts(peer)) + "}";
     }
     peers += "]";
-    std::printf("{\"event\":\"result\",\"peers\":%s,\"certified\":%s,\"value\":\"%s\",\"copies\":%zu,\"hops\":%u,\"ms\":%.1f}\n",
-                peers.c_str(), done.certified ? "true" : "false", std::string(as_text(done.value)).c_str(), done.copies,
-                done.stats.hops, static_cast<double>(done.stats.duration_us) / 1000);
+    std::printf(
+        "{\"event\":\"result\",\"peers\":%s,\"certified\":%s,\"value\":\"%s\",\"copies\":%zu,\"hops\":%u,\"ms\":%.1f}"
+        "\n",
+        peers.c_str(), done.certified ? "true" : "false", std::string(as_text(done.value)).c_str(), done.copies,
+        done.stats.hops, static_cast<double>(done.stats.duration_us) / 1000);
     std::fflush(stdout);
     const std::string op = arguments_.get("--op");
     over_ = op != "provide" && op != "put";

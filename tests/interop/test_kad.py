@@ -1,4 +1,4 @@
-"""The Kad-DHT against js-libp2p, both ways, through bootstrap nodes of both kinds: lookups by peer id alone, providers, values."""
+"""The Kad-DHT against js-libp2p, both ways, by bootstrap nodes of both kinds: lookups by peer id alone, providers, values."""
 
 from __future__ import annotations
 
@@ -111,5 +111,7 @@ def test_networks_do_not_mix(peers: Peers, bootstrap_of: str) -> None:
     listener.wait_for("ready")
     options = ["--peer", listening["peerId"], "--protocol", "/sereus/one/kad/1.0.0"]
     assert our_dht(peers, address, "findpeer", *options)["peers"]
-    failed = peers.js("dht", "--bootstrap", address, "--op", "findpeer", "--peer", listening["peerId"], "--timeout", "5000")
+    failed = peers.js(
+        "dht", "--bootstrap", address, "--op", "findpeer", "--peer", listening["peerId"], "--timeout", "5000"
+    )
     assert failed.wait_for("error")

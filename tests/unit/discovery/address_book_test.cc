@@ -16,7 +16,9 @@ class AddressBookTest : public ::testing::Test {
     return net::PeerId::from_device_key(key);
   }
   static Bytes address(uint32_t number) {
-    return {4, 20, static_cast<uint8_t>(number >> 16), static_cast<uint8_t>(number >> 8), static_cast<uint8_t>(number), 6, 0, 80};
+    return {
+        4, 20, static_cast<uint8_t>(number >> 16), static_cast<uint8_t>(number >> 8), static_cast<uint8_t>(number), 6,
+        0, 80};
   }
   const crypto::KeyPair key_ = test::NetWorld::key(1);
   const net::PeerId own_ = net::PeerId::from_device_key(key_.device_key());

@@ -24,7 +24,8 @@ class KadMessageTest : public ::testing::Test {
   Bytes bytes(const char* name) const { return *from_hex(vectors_[name].get<std::string>()); }
   std::vector<Bytes> addresses() const {
     std::vector<Bytes> out;
-    for (const auto& text : vectors_["addresses"]) out.push_back(net::Multiaddr::parse(text.get<std::string>())->to_bytes());
+    for (const auto& text : vectors_["addresses"])
+      out.push_back(net::Multiaddr::parse(text.get<std::string>())->to_bytes());
     return out;
   }
   json vectors_;
@@ -78,9 +79,9 @@ TEST_F(KadMessageTest, WritesDatesAsTheCalendarHasThem) {
 TEST_F(KadMessageTest, SkipsWhatItDoesNotKnowAndCannotUse) {
   codec::ProtobufWriter peer;
   peer.bytes(1, peer_.multihash());
-  peer.bytes(2, Bytes{0xff, 0xff});                 // no address
+  peer.bytes(2, Bytes{0xff, 0xff});  // no address
   peer.bytes(2, addresses()[0]);
-  peer.number(3, 17);                               // a link from the future
+  peer.number(3, 17);  // a link from the future
   peer.bytes(77, Bytes{1});
   codec::ProtobufWriter nobody;
   nobody.bytes(1, Bytes{1, 2, 3});

@@ -368,7 +368,8 @@ TEST_F(KadNodeTest, SybilsFromEverywhereDisplaceNobodyWhoLives) {
   grow(40);
   auto& own = at(7);
   std::vector<net::PeerId> honest;
-  for (const TablePeer& peer : own.kad->table().closest(own.kad->table().own(), 100, false)) honest.push_back(peer.peer);
+  for (const TablePeer& peer : own.kad->table().closest(own.kad->table().own(), 100, false))
+    honest.push_back(peer.peer);
   for (size_t i = 0; i < 2000; ++i) {
     DeviceKey key;
     world_.random().fill(key.bytes);

@@ -20,8 +20,14 @@ class KadQueryTest : public ::testing::Test {
     return net::PeerId::from_device_key(key);
   }
   static Bytes address(uint32_t a, uint16_t port = 4001) {
-    return {4, 20, static_cast<uint8_t>(a >> 16), static_cast<uint8_t>(a >> 8), static_cast<uint8_t>(a), 6,
-            static_cast<uint8_t>(port >> 8), static_cast<uint8_t>(port)};
+    return {4,
+            20,
+            static_cast<uint8_t>(a >> 16),
+            static_cast<uint8_t>(a >> 8),
+            static_cast<uint8_t>(a),
+            6,
+            static_cast<uint8_t>(port >> 8),
+            static_cast<uint8_t>(port)};
   }
   // In a subnet of its own.
   Bytes fresh_address() { return address(++addresses_ << 8); }
@@ -97,6 +103,21 @@ TEST_F(KadQueryTest, WaitsForLateOnesOnlyWhenPatientOrNobodyAnswered) {
     query.failed(late->place);
     EXPECT_TRUE(query.done());
   }
+}
+
+// Once, sixteen peers that were gone held up a lookup until the last of their dials had failed.
+TEST_F(KadQueryTest, LateOnesHoldUpNobody) {
+  KadQuery query(target_, own_, {});
+  for (size_t i = 0; i < 100; ++i) query.seed(draw(), {}, true);
+  size_t asked = 0;
+  for (uint64_t now_us = 0; now_us < 100; ++now_us) {
+    query.step(now_us);
+    while (auto ask = query.next()) {
+      query.set_times(ask->place, now_us + 1, now_us + 2);
+      ++asked;
+    }
+  }
+  EXPECT_EQ(asked, 100u);
 }
 
 TEST_F(KadQueryTest, WhoNamesPeersThatAreNotThereIsNotBelieved) {

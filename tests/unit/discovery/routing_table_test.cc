@@ -65,7 +65,8 @@ TEST_F(RoutingTableTest, AFullBucketKeepsWhoLives) {
     EXPECT_EQ(table_.proven(first.back(), 0, 0, i), RoutingTable::Proven::added);
   }
   // However many come later.
-  for (size_t i = 0; i < 200; ++i) EXPECT_EQ(table_.proven(draw_in(0), 0, 0, 1000 + i), RoutingTable::Proven::candidate);
+  for (size_t i = 0; i < 200; ++i)
+    EXPECT_EQ(table_.proven(draw_in(0), 0, 0, 1000 + i), RoutingTable::Proven::candidate);
   for (const auto& peer : first) EXPECT_TRUE(table_.contains(peer));
   EXPECT_EQ(table_.candidates(), settings_.k);
   // The one that was not seen for longest is doubted, once it is stale.
