@@ -152,26 +152,6 @@ class Run {
     // What was found counts when the target is there: a wrong address first would cost its finder a dial.
     const bool right = done->error.code == Code::ok && !done->peers.empty() && !done->peers[0].addresses.empty() &&
                        equal(done->peers[0].addresses[0], target.address);
-    if (std::getenv("SEREUS_KAD_SHOW") != nullptr && (!right || seconds > 1)) {
-      size_t holders = 0;
-      size_t tables = 0;
-      for (const Index i : live_) {
-        const auto& other = *world_.nodes[i];
-        holders += other.book->record(target.peer, world_.now_us).empty() ? 0 : 1;
-        tables += other.kad->table().contains(target.peer) ? 1 : 0;
-      }
-      if (done->stats.requests < 2 && !right)
-        for (const auto& p : node.kad->table().closest(discovery::KadId::of(target.peer), 5, true))
-          std::printf("   seen %.0f s ago failures %u addresses %zu\n", double(world_.now_us - p.seen_us) / 1e6,
-                      p.failures, node.book->addresses(p.peer, world_.now_us).size());
-      std::printf(
-          "%s %s after %.2f s, target %.0f s old, asker %.0f s old table %zu+%zu; requests %zu answers %zu failures "
-          "%zu hops %u; records at %zu, in tables of %zu; addresses %zu certified %d\n",
-          right ? "slow" : "MISSED", done->error.detail.c_str(), seconds, double(world_.now_us - target.born_us) / 1e6,
-          double(world_.now_us - node.born_us) / 1e6, node.kad->table().size(), node.kad->table().candidates(),
-          done->stats.requests, done->stats.answers, done->stats.failures, done->stats.hops, holders, tables,
-          done->peers.empty() ? 0 : done->peers[0].addresses.size(), done->certified);
-    }
     if (!right) return;
     ++outcome_.found;
     outcome_.seconds.push_back(seconds);

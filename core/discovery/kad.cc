@@ -40,7 +40,6 @@ Kad::Kad(net::Swarm& swarm, const crypto::KeyPair& device, Random& random, Addre
     : swarm_(swarm),
       device_(device),
       settings_(std::move(settings)),
-      book_(book),
       node_(swarm.peer_id(), settings_.node, *this, book, random, validators_),
       streams_(swarm, {kKadMessageMax, kKadUnsentMax}) {}
 

@@ -118,7 +118,6 @@ class Kad final : public net::SwarmService, private KadSelf {
   net::Swarm& swarm_;
   const crypto::KeyPair& device_;
   const KadServiceSettings settings_;
-  AddressBook& book_;
   KadValidators validators_;
   KadNode node_;
   net::MessageStreams streams_;
