@@ -101,7 +101,8 @@ int main(int argc, char** argv) {
   app.footer(
       "Parts of store: grouped, transactions, synced, chain, every, reopen, reads.\n"
       "Parts of quic: stream, handshakes, catch-up.\n"
-      "Parts of net: QUIC, TCP+TLS, TCP+Noise, WS+Noise, WSS+Noise, each with stream, ping, handshake; idle.");
+      "Parts of net: QUIC, TCP+TLS, TCP+Noise, WS+Noise, WSS+Noise, each with stream, ping, handshake; idle.\n"
+      "Parts of discovery: 1k nodes, 1k hostile, 10k nodes, 10k hostile, small network of N.");
   CLI11_PARSE(app, argc, argv);
 
   if (names.empty()) names = known;

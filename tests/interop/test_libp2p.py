@@ -201,7 +201,12 @@ def test_host_keys_of_other_types(peers: Peers, tmp_path: Path, kind: str) -> No
 
 @pytest.mark.parametrize(
     ("program", "file"),
-    [("vectors", "libp2p_messages.json"), ("wire", "libp2p_wire.json"), ("circuit", "libp2p_circuit.json")],
+    [
+        ("vectors", "libp2p_messages.json"),
+        ("wire", "libp2p_wire.json"),
+        ("circuit", "libp2p_circuit.json"),
+        ("kad", "libp2p_kad.json"),
+    ],
 )
 def test_vectors_are_what_js_makes(js: Path, program: str, file: str) -> None:
     command = ["node", f"bin/{program}.mjs"]
