@@ -45,7 +45,8 @@ struct Device {
   bool asked_to_write = false;         // it ever tried an invite that gives the right to write
   std::optional<uint64_t> removed_us;  // the DONE of the last removal
   bool removal_asked = false;          // one was asked for: what it writes may or may not count from then on
-  uint64_t rejoined = 0;               // joins submitted after a removal was asked for
+  uint64_t joining = 0;                // joins under way
+  uint64_t rejoined = 0;               // joins that were under way when a removal was asked for, or submitted after it
   std::vector<Role> roles;             // of joins that said ok
 };
 
@@ -213,6 +214,7 @@ void MembersRun::join(NodeRun& run, size_t i, size_t number) {
   request.kind = RequestKind::join;
   request.x = invites_[number].text;
   (invites_[number].role == Role::read ? devices_[i].asked_to_read : devices_[i].asked_to_write) = true;
+  ++devices_[i].joining;
   if (devices_[i].removal_asked) ++devices_[i].rejoined;
   run.note(i, "joins with invite " + std::to_string(number));
   run.count("joins asked for");
@@ -220,6 +222,7 @@ void MembersRun::join(NodeRun& run, size_t i, size_t number) {
   run.submit(i, std::move(request),
              [this, &run, i, number, asked_us = run.now_us(),
               asked_wall_us = run.machine(kAdmin).times().wall_us](const node::Event* done) {
+               --devices_[i].joining;
                if (done != nullptr && done->status == Code::ok) joined(run, i, number, asked_us, asked_wall_us);
              });
 }
@@ -263,6 +266,7 @@ void MembersRun::remove(NodeRun& run, size_t i) {
   request.kind = RequestKind::peer_remove;
   request.x = to_bytes(devices_[i].peer);
   devices_[i].removal_asked = true;
+  devices_[i].rejoined += devices_[i].joining;  // those may be let in after it
   run.note(kAdmin, "removes machine " + std::to_string(i));
   // What counts of the removed device is what the admin has by now, for everybody.
   for (Write& write : writes_) {

@@ -40,7 +40,7 @@ Result<Multiaddr> resolved_address(const Multiaddr& address, const AddressShape&
 }  // namespace
 
 Dialer::Dialer(Host& host, Resolver* resolver, Random& random, const DialSettings& settings)
-    : host_(host), resolver_(resolver), random_(random), settings_(settings) {}
+    : host_(host), resolver_(resolver), random_(random), settings_(settings), dnsaddr_(resolver) {}
 
 // ---- Asking -----------------------------------------------------------------------------------------------------------
 
@@ -157,6 +157,8 @@ void Dialer::take_fresh(Attempt& attempt, const Times& now) {
     if (attempt.known.size() >= kDialAddressesMax || !attempt.known.insert(address).second) continue;
     if (const auto named = given.peer_id(); named && *named != attempt.peer) {
       add_failure(attempt, given.to_string(), fail(Code::invalid, "the address names another peer"));
+    } else if (is_dnsaddr(address)) {
+      look_up(attempt, given, now);
     } else if (const Status allowed = policy_.check(address); !allowed.ok()) {
       add_failure(attempt, address.to_string(), allowed.error());
     } else if (shape_of(address)->ip) {
@@ -183,32 +185,76 @@ void Dialer::resolve(Attempt& attempt, const Multiaddr& address, const Times& no
   by_query_[*query] = attempt.peer;
 }
 
+// What a dnsaddr of the peer stands for; what it says of others is left out later.
+void Dialer::look_up(Attempt& attempt, const Multiaddr& address, const Times& now) {
+  const auto refuse = [&](Error error) { add_failure(attempt, address.to_string(), std::move(error)); };
+  if (attempt.names == kDialNamesMax) return refuse(fail(Code::too_large, "too many names to look up"));
+  const Result<uint64_t> lookup = resolve(address, now);
+  if (!lookup.ok()) return refuse(lookup.error());
+  ++attempt.names;
+  attempt.lookups.emplace(*lookup, address);
+  by_lookup_[*lookup] = attempt.peer;
+}
+
 void Dialer::take_answers(const Times& now) {
   if (resolver_ == nullptr) return;
-  while (auto answer = resolver_->next_answer()) {
-    const auto found = by_query_.find(answer->query);
-    if (found == by_query_.end()) continue;
-    Attempt& attempt = attempts_.at(found->second);
-    by_query_.erase(found);
-    const Query query = std::move(attempt.queries.extract(answer->query).mapped());
-    changed_ = true;
-    if (!answer->addresses.ok()) {
-      add_tried(attempt, query.address.to_string(), answer->addresses.error());
+  while (const auto answer = resolver_->next_answer()) {
+    if (!dnsaddr_.take(*answer)) take_answer(*answer, now);
+  }
+}
+
+void Dialer::take_answer(const Resolver::Answer& answer, const Times& now) {
+  const auto found = by_query_.find(answer.query);
+  if (found == by_query_.end()) return;
+  Attempt& attempt = attempts_.at(found->second);
+  by_query_.erase(found);
+  const Query query = std::move(attempt.queries.extract(answer.query).mapped());
+  changed_ = true;
+  if (!answer.addresses.ok()) return add_tried(attempt, query.address.to_string(), answer.addresses.error());
+  const AddressShape shape = *shape_of(query.address);
+  std::vector<Multiaddr> addresses;
+  for (const IpEndpoint& ip : *answer.addresses) {
+    auto address = resolved_address(query.address, shape, ip);
+    if (!address.ok() || attempt.known.size() >= kDialAddressesMax) continue;
+    if (!policy_.check(*address).ok() || !attempt.known.insert(*address).second) continue;
+    addresses.push_back(std::move(*address));
+  }
+  if (addresses.empty()) {
+    add_failure(attempt, query.address.to_string(), fail(Code::not_found, "the name has no address to be dialed"));
+  }
+  add_candidates(attempt, addresses, now);
+}
+
+void Dialer::take_lookups() {
+  while (auto outcome = dnsaddr_.next_outcome()) {
+    const auto found = by_lookup_.find(outcome->lookup);
+    if (found == by_lookup_.end()) {
+      resolved_.push_back(std::move(*outcome));
       continue;
     }
-    const AddressShape shape = *shape_of(query.address);
-    std::vector<Multiaddr> addresses;
-    for (const IpEndpoint& ip : *answer->addresses) {
-      auto address = resolved_address(query.address, shape, ip);
-      if (!address.ok() || attempt.known.size() >= kDialAddressesMax) continue;
-      if (!policy_.check(*address).ok() || !attempt.known.insert(*address).second) continue;
-      addresses.push_back(std::move(*address));
+    Attempt& attempt = attempts_.at(found->second);
+    by_lookup_.erase(found);
+    const std::string name = attempt.lookups.extract(outcome->lookup).mapped().to_string();
+    changed_ = true;
+    if (!outcome->addresses.ok()) {
+      add_tried(attempt, name, outcome->addresses.error());
+      continue;
     }
-    if (addresses.empty()) {
-      add_failure(attempt, query.address.to_string(), fail(Code::not_found, "the name has no address to be dialed"));
+    const size_t before = attempt.fresh.size();
+    for (Multiaddr& address : *outcome->addresses) {
+      if (address.peer_id().value_or(attempt.peer) == attempt.peer) attempt.fresh.push_back(std::move(address));
     }
-    add_candidates(attempt, addresses, now);
+    if (attempt.fresh.size() == before) {
+      add_failure(attempt, name, fail(Code::not_found, "the DNS has no address of the peer under the name"));
+    }
   }
+}
+
+std::optional<Dnsaddr::Outcome> Dialer::next_resolved() {
+  if (resolved_.empty()) return std::nullopt;
+  Dnsaddr::Outcome outcome = std::move(resolved_.front());
+  resolved_.pop_front();
+  return outcome;
 }
 
 void Dialer::expire_queries(Attempt& attempt, const Times& now) {
@@ -276,7 +322,7 @@ void Dialer::start_candidates(Attempt& attempt, const Times& now) {
 }
 
 bool Dialer::over(const Attempt& attempt) {
-  return attempt.dialing == 0 && attempt.queries.empty() && attempt.fresh.empty() &&
+  return attempt.dialing == 0 && attempt.queries.empty() && attempt.lookups.empty() && attempt.fresh.empty() &&
          std::none_of(attempt.candidates.begin(), attempt.candidates.end(),
                       [](const Candidate& c) { return c.state == State::waiting; });
 }
@@ -305,9 +351,11 @@ std::optional<uint64_t> Dialer::advance(Attempt& attempt, const Times& now) {
                 candidate.state == State::dialing ? fail(Code::timeout, "no answer in time")
                                                   : fail(Code::timeout, "its turn did not come in time"));
     }
-    for (const auto& [query, asked] : attempt.queries) {
-      add_failure(attempt, asked.address.to_string(), fail(Code::timeout, "the name was not resolved in time"));
-    }
+    const auto unresolved = [&attempt](const Multiaddr& address) {
+      add_failure(attempt, address.to_string(), fail(Code::timeout, "the name was not resolved in time"));
+    };
+    for (const auto& [query, asked] : attempt.queries) unresolved(asked.address);
+    for (const auto& [lookup, address] : attempt.lookups) unresolved(address);
     if (attempt.tried) back_off(peer_backoff_, to_bytes(attempt.peer.multihash()), now);
     finish(attempt.peer, 0, describe(attempt));
     return std::nullopt;
@@ -324,7 +372,9 @@ std::optional<uint64_t> Dialer::advance(Attempt& attempt, const Times& now) {
 
 uint64_t Dialer::step(const Times& now) {
   take_answers(now);
-  if (!changed_ && now.mono_us < next_us_) return next_us_;
+  const uint64_t lookups_us = dnsaddr_.step(now);
+  take_lookups();
+  if (!changed_ && now.mono_us < next_us_) return std::min(next_us_, lookups_us);
   changed_ = false;
   next_us_ = kNever;
   std::vector<PeerId> turn;
@@ -336,7 +386,7 @@ uint64_t Dialer::step(const Times& now) {
     if (const auto next = advance(found->second, now)) next_us_ = std::min(next_us_, *next);
   }
   if (changed_) next_us_ = now.mono_us;  // one that ended made place for others
-  return next_us_;
+  return std::min(next_us_, dnsaddr_.step(now));
 }
 
 // ---- Ends -------------------------------------------------------------------------------------------------------------
@@ -357,6 +407,10 @@ void Dialer::finish(const PeerId& peer, ConnectionId connection, std::optional<E
   for (const auto& [query, asked] : attempt.queries) {
     by_query_.erase(query);
     resolver_->cancel(query);
+  }
+  for (const auto& [lookup, address] : attempt.lookups) {
+    by_lookup_.erase(lookup);
+    dnsaddr_.cancel(lookup);
   }
   if (connection != 0) peer_backoff_.erase(to_bytes(attempt.peer.multihash()));
   changed_ = true;

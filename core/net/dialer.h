@@ -17,6 +17,7 @@
 
 #include "core/base/time.h"
 #include "core/net/dial_ranking.h"
+#include "core/net/dnsaddr.h"
 #include "core/net/host.h"
 #include "core/net/limits.h"
 #include "core/ports/random.h"
@@ -79,6 +80,12 @@ class Dialer {
   void hurry(const PeerId& peer, uint64_t deadline_us);
   bool dialing(const PeerId& peer) const { return attempts_.contains(peer); }
 
+  // A dnsaddr, which may be of several peers, looked up for itself. Answered by next_resolved(). Errors: those of Dnsaddr.
+  Result<uint64_t> resolve(const Multiaddr& address, const Times& now) {
+    return dnsaddr_.resolve(address, now.mono_us + settings_.name_timeout_us);
+  }
+  std::optional<Dnsaddr::Outcome> next_resolved();
+
   // All back-offs are void: the network is another.
   void forget_failures();
 
@@ -106,6 +113,7 @@ class Dialer {
     std::set<Multiaddr> known;     // all that was looked at, to leave doubles out
     std::vector<Candidate> candidates;
     std::map<Resolver::QueryId, Query> queries;
+    std::map<uint64_t, Multiaddr> lookups;  // of dnsaddr
     std::vector<AddressFailure> failures;
     size_t names = 0;
     size_t dialing = 0;
@@ -123,7 +131,10 @@ class Dialer {
   // Each of these looks after one attempt; it is finished by advance() alone.
   void take_fresh(Attempt& attempt, const Times& now);
   void resolve(Attempt& attempt, const Multiaddr& address, const Times& now);
+  void look_up(Attempt& attempt, const Multiaddr& address, const Times& now);
   void take_answers(const Times& now);
+  void take_answer(const Resolver::Answer& answer, const Times& now);
+  void take_lookups();
   void expire_queries(Attempt& attempt, const Times& now);
   void add_candidates(Attempt& attempt, const std::vector<Multiaddr>& addresses, const Times& now);
   void start_candidates(Attempt& attempt, const Times& now);
@@ -151,6 +162,9 @@ class Dialer {
   std::map<uint64_t, PeerId> by_host_dial_;  // handshakes under way
   std::set<uint64_t> surplus_;               // host dials whose attempt is over
   std::map<Resolver::QueryId, PeerId> by_query_;
+  Dnsaddr dnsaddr_;
+  std::map<uint64_t, PeerId> by_lookup_;
+  std::deque<Dnsaddr::Outcome> resolved_;
   BackoffTable address_backoff_;  // by peer and address: another peer may answer there
   BackoffTable peer_backoff_;
   std::deque<Outcome> outcomes_;

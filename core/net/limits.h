@@ -204,8 +204,14 @@ inline constexpr uint64_t kStatelessBurst = 200;
 
 inline constexpr size_t kDialAddressesMax =
     64;  // of one attempt, resolved ones included: a host with relays has a few dozen
-inline constexpr size_t kDialNamesMax = 8;     // looked up for one attempt
-inline constexpr size_t kDialPeersMax = 1024;  // attempts under way
+inline constexpr size_t kDialNamesMax = 8;  // looked up for one attempt
+// Of one /dnsaddr: names that refer to names, all names together, and addresses. The public network's bootstrap nodes stand two
+// deep, in six names.
+inline constexpr size_t kDnsaddrDepthMax = 4;
+inline constexpr size_t kDnsaddrNamesMax = 32;
+inline constexpr size_t kDnsaddrAddressesMax = 128;
+inline constexpr size_t kDnsaddrLookupsMax = 64;  // under way; as many as the system's resolver is asked for at once
+inline constexpr size_t kDialPeersMax = 1024;     // attempts under way
 inline constexpr size_t kBackoffEntriesMax = 4096;
 // RFC 8305 section 5 and go-libp2p: about a round trip, within which the better address would have answered.
 inline constexpr uint64_t kDialDelayUs = 250 * kMicrosPerMilli;

@@ -60,12 +60,13 @@ void Swarm::set_protocols(std::vector<std::string> protocols) {
 
 Result<uint64_t> Swarm::dial(std::string_view multiaddr, const PeerId& peer) {
   SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
-  SEREUS_TRY(settings_.policy.check(address));
+  const bool explained = !is_dnsaddr(address);
+  if (explained) SEREUS_TRY(settings_.policy.check(address));
   if (closed_) return fail(Code::closed, "the host is closed");
   if (const auto named = address.peer_id(); named && *named != peer) {
     return fail(Code::invalid, "the address names another peer");
   }
-  if (shape_of(address)->ip) {
+  if (explained && shape_of(address)->ip) {
     SEREUS_ASSIGN(const uint64_t inner, host_->dial(multiaddr, peer));
     single_.emplace(inner, ++last_dial_);
     return last_dial_;
@@ -94,6 +95,12 @@ Result<uint64_t> Swarm::dial(const PeerId& peer, const std::vector<std::string>&
   if (parsed.empty() && !dialer_.dialing(peer)) return fail(Code::invalid, "there is no address to dial");
   SEREUS_TRY(dialer_.dial(dial, peer, std::move(parsed), false));
   return dial;
+}
+
+Result<uint64_t> Swarm::resolve(std::string_view multiaddr) {
+  if (closed_) return fail(Code::closed, "the host is closed");
+  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
+  return dialer_.resolve(address, now_);
 }
 
 void Swarm::cancel_dial(uint64_t dial) {
@@ -421,6 +428,9 @@ uint64_t Swarm::maintain(const Times& now) {
   uint64_t next = std::min(services_.step(now), dialer_.step(now));
   while (auto told = services_.next_event()) {
     std::visit([this](auto& notice) { notices_.emplace_back(std::move(notice)); }, *told);
+  }
+  while (auto resolved = dialer_.next_resolved()) {
+    notices_.emplace_back(Resolved{resolved->lookup, std::move(resolved->addresses)});
   }
   take_outcomes();
   next = std::min(next, close_duplicates(now));

@@ -86,6 +86,11 @@ struct Superseded {
   ConnectionId by = 0;
   PeerId peer;
 };
+// Answers resolve(): the addresses that a /dnsaddr stands for, or why there are none.
+struct Resolved {
+  uint64_t lookup = 0;
+  Result<std::vector<Multiaddr>> addresses = std::vector<Multiaddr>();
+};
 // network_changed() was called, or the host saw that the machine's addresses changed or it slept. What failed before may work now.
 struct NetworkChanged {};
 // The addresses to be dialed at are others now.
@@ -94,7 +99,7 @@ struct ListenChanged {
 };
 
 using SwarmNotice = std::variant<Reached, Unreached, Identified, IdentifyFailed, Pinged, PingFailed, Refused, Trimmed,
-                                 ListenChanged, Superseded, NetworkChanged>;
+                                 ListenChanged, Superseded, NetworkChanged, Resolved>;
 
 struct ConnectionInfo {
   ConnectionId connection = 0;
@@ -149,6 +154,9 @@ class Swarm final : public Host {
   // while one runs, both share the attempt. Code::invalid without a peer, for the own, or without addresses and connection;
   // Code::again when too many attempts run.
   Result<uint64_t> dial(const PeerId& peer, const std::vector<std::string>& addresses);
+  // What a /dnsaddr stands for, which may be addresses of several peers. Dials explain theirs by themselves. Answered by
+  // Resolved. Errors: those of Dnsaddr::resolve() (dnsaddr.h).
+  Result<uint64_t> resolve(std::string_view multiaddr);
   // No answer follows. The attempt ends when nobody else asked for it.
   void cancel_dial(uint64_t dial) override;
 

@@ -68,12 +68,7 @@ Status NodeImpl::open_folder() {
         if ((local.id == local.root) == roots) SEREUS_TRY(open_local_store(local));
       }
     }
-    // Reconciliation: a root may declare stores that were not made before the last end.
-    std::vector<StoreSlot*> roots;
-    for (auto& [handle, slot] : slots_) {
-      if (slot->is_root() && slot->usable()) roots.push_back(slot.get());
-    }
-    for (StoreSlot* root : roots) reconcile_root(*root);
+    reconcile_roots();  // what was not made before the last end
     if (online_wanted_) SEREUS_TRY(go_online());
   }
   if (online_wanted_) app_hosts_.go_online();
@@ -128,6 +123,7 @@ uint64_t NodeImpl::step(const Times& now) {
     sessions_step();
     syncs_step();
     disconnect_strangers();
+    reconcile_due();
   }
   for (auto& [handle, slot] : slots_) {
     slot->start_work();
@@ -157,6 +153,7 @@ uint64_t NodeImpl::step(const Times& now) {
 uint64_t NodeImpl::next_deadline() const {
   uint64_t next = std::min(publish_at_, host_deadline_);
   if (stage_ != Stage::running) return next;
+  next = std::min(next, reconcile_at_);
   for (const auto& [stream, session] : sessions_) next = std::min(next, session->machine.deadline());
   for (const auto& [ref, join] : joins_) next = std::min(next, join.deadline);
   for (const auto& [ref, sync] : syncs_) next = std::min(next, sync.progress_at + kSyncIdleUs);

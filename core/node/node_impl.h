@@ -164,6 +164,9 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   StoreSlot& add_slot(const LocalStore& local);
   void materialise(const LocalStore& local, std::function<void(const Status&)> then);
   void reconcile_root(StoreSlot& root);
+  void reconcile_later(const Error& why);
+  void reconcile_due();
+  void reconcile_roots();
   void archive(StoreSlot& slot);
   StoreSlot* slot_of(const StoreId& id);
   StoreSlot* slot_of_handle(uint64_t handle);
@@ -288,6 +291,8 @@ class NodeImpl final : public Node, public StoreSlotOwner {
   std::map<uint64_t, std::unique_ptr<StoreSlot>> slots_;
   std::map<StoreId, uint64_t> handles_;
   std::set<StoreId> materialising_;
+  uint64_t reconcile_at_ = kNever;  // a declared store could not be made: monotonic time of the next attempt
+  uint64_t reconcile_delay_us_ = kReconcileUsMin;
   bool founding_root_ = false;
   std::vector<std::function<void(Result<StoreSlot*>)>> waiting_for_root_;
 

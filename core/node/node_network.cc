@@ -88,6 +88,15 @@ void NodeImpl::go_offline(Code why) {
     peer.sessions.clear();
     peer.retries.clear();
   }
+  // The next host counts its streams from the beginning: what a join remembers would name another's.
+  for (auto& [ref, join] : joins_) {
+    join.dial = 0;
+    join.connection = 0;
+    join.stream = 0;
+    if (join.root) continue;
+    join.problem = "this node went offline before the issuer of the invite had answered";
+    join.deadline = 0;
+  }
   host_.reset();
   publish();
 }

@@ -144,7 +144,8 @@ void NodeImpl::reconcile_root(StoreSlot& root) {
       local.root = root.id();
       local.name = declaration.name;
       materialise(local, [this](const Status& made) {
-        if (!made.ok()) context_.log(LogLevel::warn, "a declared store could not be made: " + made.error().detail);
+        if (!made.ok()) return reconcile_later(made.error());
+        reconcile_delay_us_ = kReconcileUsMin;
       });
       continue;
     }
@@ -156,6 +157,29 @@ void NodeImpl::reconcile_root(StoreSlot& root) {
       publish_due_ = true;
     }
   }
+}
+
+// The disk may have been full, or memory short: nothing else would ever ask for the store again.
+void NodeImpl::reconcile_later(const Error& why) {
+  context_.log(LogLevel::warn, "a declared store could not be made: " + why.detail);
+  if (reconcile_at_ != kNever) return;
+  reconcile_at_ = context_.now.mono_us + reconcile_delay_us_;
+  reconcile_delay_us_ = std::min(2 * reconcile_delay_us_, kReconcileUsMax);
+}
+
+void NodeImpl::reconcile_due() {
+  if (context_.now.mono_us < reconcile_at_) return;
+  reconcile_at_ = kNever;
+  reconcile_roots();
+}
+
+// A root may declare stores that are not here.
+void NodeImpl::reconcile_roots() {
+  std::vector<StoreSlot*> roots;
+  for (auto& [handle, slot] : slots_) {
+    if (slot->is_root() && slot->usable()) roots.push_back(slot.get());
+  }
+  for (StoreSlot* root : roots) reconcile_root(*root);
 }
 
 void NodeImpl::archive(StoreSlot& slot) {

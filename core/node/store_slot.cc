@@ -112,7 +112,9 @@ void StoreSlot::start_commit() {
   auto batch = std::make_shared<std::vector<PendingWrite>>();
   auto transactions = std::make_shared<std::vector<store::Transaction>>();
   size_t bytes = 0;
-  while (!pending_.empty() && batch->size() < store::kCommitEntriesMax && bytes < kCommitBytesMax) {
+  // The first entry goes alone: when it is refused, what was written with it would be an author's that nobody has introduced.
+  const size_t entries_max = introduced_ ? store::kCommitEntriesMax : 1;
+  while (!pending_.empty() && batch->size() < entries_max && bytes < kCommitBytesMax) {
     bytes += pending_.front().bytes;
     batch->push_back(std::move(pending_.front()));
     pending_.pop_front();

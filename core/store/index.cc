@@ -40,6 +40,14 @@ Error bad_row(const char* table) {
   return fail(Code::corrupt, std::string("the store's index is damaged (table ") + table + ")");
 }
 
+// Rows are numbered and named by what the index says is in it. One that is there already was written by an index that did not
+// know of it: it lost a commit that the log has.
+Status written(storage::Statement& statement) {
+  Status status = statement.run();
+  if (status.code() != Code::exists) return status;
+  return fail(Code::corrupt, "the store's index is damaged (" + status.error().detail + ")");
+}
+
 template <typename Id>
 bool take_id(ByteView blob, Id& id) {
   const auto parsed = Id::from(blob);
@@ -248,7 +256,7 @@ Status Index::write_meta(const Meta& meta) {
   int parameter = 1;
   for (const uint64_t value : values) write_meta_.bind_int(parameter++, as_signed(value));
   write_meta_.bind_blob(14, meta.digest.view());
-  return write_meta_.run();
+  return written(write_meta_);
 }
 
 Status Index::write_author(uint32_t number, const AuthorState& state, bool is_new) {
@@ -267,7 +275,7 @@ Status Index::write_author(uint32_t number, const AuthorState& state, bool is_ne
   statement.bind_blob(10, state.binding.incarnation.view());
   statement.bind_blob(11, authority);
   if (is_new) statement.bind_blob(12, state.key.view());
-  return statement.run();
+  return written(statement);
 }
 
 Status Index::write_run(const RunRow& run) {
@@ -276,20 +284,20 @@ Status Index::write_run(const RunRow& run) {
   write_run_.bind_int(3, as_signed(run.count));
   write_run_.bind_int(4, as_signed(run.first_position));
   write_run_.bind_blob(5, run.deltas);
-  return write_run_.run();
+  return written(write_run_);
 }
 
 Status Index::write_heads(ByteView key, ByteView blob, bool in_index) {
   storage::Statement& statement = in_index ? update_heads_ : insert_heads_;
   statement.bind_blob(1, key);
   statement.bind_blob(2, blob);
-  return statement.run();
+  return written(statement);
 }
 
 Status Index::add_superseded(ByteView key, const Hash& hash, bool* is_new) {
   add_superseded_.bind_blob(1, key);
   add_superseded_.bind_blob(2, hash.view());
-  SEREUS_TRY(add_superseded_.run());
+  SEREUS_TRY(written(add_superseded_));
   *is_new = database_->rows_changed() > 0;
   return {};
 }
@@ -297,14 +305,14 @@ Status Index::add_superseded(ByteView key, const Hash& hash, bool* is_new) {
 Status Index::take_superseded(ByteView key, const Hash& hash, bool* was_there) {
   take_superseded_.bind_blob(1, key);
   take_superseded_.bind_blob(2, hash.view());
-  SEREUS_TRY(take_superseded_.run());
+  SEREUS_TRY(written(take_superseded_));
   *was_there = database_->rows_changed() > 0;
   return {};
 }
 
 Status Index::add_loser(uint64_t sequence) {
   add_loser_.bind_int(1, as_signed(sequence));
-  return add_loser_.run();
+  return written(add_loser_);
 }
 
 Status Index::add_held(const HeldRow& row) {
@@ -312,14 +320,14 @@ Status Index::add_held(const HeldRow& row) {
   add_held_.bind_int(2, row.author);
   add_held_.bind_int(3, as_signed(row.seq));
   add_held_.bind_int(4, as_signed(row.position));
-  return add_held_.run();
+  return written(add_held_);
 }
 
 Status Index::remove_held(const HeldRow& row) {
   remove_held_.bind_int(1, as_signed(row.hlc.packed()));
   remove_held_.bind_int(2, row.author);
   remove_held_.bind_int(3, as_signed(row.seq));
-  return remove_held_.run();
+  return written(remove_held_);
 }
 
 Status Index::add_fork(const ForkRow& row) {
@@ -333,7 +341,7 @@ Status Index::add_fork(const ForkRow& row) {
 
 Status Index::add_entry(const Hash& hash) {
   add_entry_.bind_blob(1, hash.view());
-  return add_entry_.run();
+  return written(add_entry_);
 }
 
 }  // namespace sereus::store

@@ -80,7 +80,7 @@ Status StoreImpl::open(Random& random, RecoveryReport* report) {
     if (shared_->log->end() == storage::kLogHeaderSize) SEREUS_TRY(write_origin(random));
     SEREUS_TRY(start_index());
   }
-  SEREUS_TRY(load_state());
+  SEREUS_TRY(note_damage(load_state()));
   SEREUS_TRY(replay(&report->entries_replayed));
   if (config_.root && !meta_.counters.root) {
     SEREUS_TRY(batch_->begin(meta_, clock_));
@@ -214,7 +214,7 @@ Status StoreImpl::replay(uint64_t* entries) {
         status = replayer.record(record);
       }
     }
-    if (status.ok()) status = batch_->write(scanner.boundary());
+    if (status.ok()) status = note_damage(batch_->write(scanner.boundary()));
     if (!status.ok()) {
       batch_->abort();
       return status;

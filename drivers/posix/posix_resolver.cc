@@ -1,6 +1,9 @@
 #include "drivers/posix/posix_resolver.h"
 
+#include <arpa/nameser.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <resolv.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -55,10 +58,75 @@ Result<std::vector<IpEndpoint>> look_up(const std::string& name, NameFamily fami
   return out;
 }
 
+// A question's state of the system's resolver, with the servers of resolv.conf or the one that is given.
+class ResolverState {
+ public:
+  explicit ResolverState(const std::optional<IpEndpoint>& name_server) : ready_(res_ninit(&state_) == 0) {
+    if (!ready_ || !name_server) return;
+    state_.nscount = 1;
+    state_.nsaddr_list[0] = {};
+    state_.nsaddr_list[0].sin_family = AF_INET;
+    state_.nsaddr_list[0].sin_port = htons(name_server->port);
+    std::copy_n(name_server->address.begin(), 4, reinterpret_cast<uint8_t*>(&state_.nsaddr_list[0].sin_addr));
+  }
+  ~ResolverState() {
+    if (ready_) res_nclose(&state_);
+  }
+  ResolverState(const ResolverState&) = delete;
+  ResolverState& operator=(const ResolverState&) = delete;
+
+  Result<Bytes> query(const std::string& name) {
+    if (!ready_) return fail(Code::io, "the system's resolver is not there");
+    Bytes answer(kResolverAnswerMax);
+    const int size = res_nquery(&state_, name.c_str(), ns_c_in, ns_t_txt, answer.data(), kResolverAnswerMax);
+    if (size < 0) {
+      const bool none = state_.res_h_errno == HOST_NOT_FOUND || state_.res_h_errno == NO_DATA;
+      if (none) return fail(Code::not_found, "there is no such name, or it has no TXT record");
+      return fail(Code::timeout, "no name server answered");
+    }
+    answer.resize(std::min(static_cast<size_t>(size), answer.size()));
+    return answer;
+  }
+
+ private:
+  struct __res_state state_ {};
+  const bool ready_;
+};
+
+// The strings of a TXT record, each behind its length (RFC 1035 section 3.3.14), as one text.
+std::string text_of(ByteView record) {
+  std::string out;
+  while (!record.empty()) {
+    const size_t size = std::min<size_t>(record[0], record.size() - 1);
+    out += to_string(record.subspan(1, size));
+    record = record.subspan(1 + size);
+  }
+  return out;
+}
+
+Result<std::vector<std::string>> look_up_texts(const std::string& name, const std::optional<IpEndpoint>& name_server) {
+  ResolverState state(name_server);
+  SEREUS_ASSIGN(const Bytes answer, state.query(name));
+  ns_msg message;
+  if (ns_initparse(answer.data(), static_cast<int>(answer.size()), &message) != 0) {
+    return fail(Code::malformed, "the name server's answer cannot be read");
+  }
+  std::vector<std::string> out;
+  for (int i = 0; i < ns_msg_count(message, ns_s_an) && out.size() < kResolverTextsMax; ++i) {
+    ns_rr record;
+    if (ns_parserr(&message, ns_s_an, i, &record) != 0) break;
+    if (ns_rr_type(record) != ns_t_txt) continue;  // an alias on the way
+    out.push_back(text_of(ByteView(ns_rr_rdata(record), ns_rr_rdlen(record))));
+  }
+  return out;
+}
+
 }  // namespace
 
-PosixResolver::PosixResolver(std::function<void()> wake) : state_(std::make_shared<State>()) {
+PosixResolver::PosixResolver(std::function<void()> wake, std::optional<IpEndpoint> name_server)
+    : state_(std::make_shared<State>()) {
   state_->wake = std::move(wake);
+  state_->name_server = name_server;
 }
 
 PosixResolver::~PosixResolver() {
@@ -67,7 +135,11 @@ PosixResolver::~PosixResolver() {
   state_->questions.clear();
 }
 
-Result<Resolver::QueryId> PosixResolver::resolve(std::string_view name, NameFamily family) {
+Result<Resolver::QueryId> PosixResolver::resolve(std::string_view name, NameFamily family) { return ask(name, family); }
+
+Result<Resolver::QueryId> PosixResolver::resolve_texts(std::string_view name) { return ask(name, std::nullopt); }
+
+Result<Resolver::QueryId> PosixResolver::ask(std::string_view name, std::optional<NameFamily> family) {
   bool start = false;
   {
     const std::lock_guard<std::mutex> lock(state_->mutex);
@@ -104,10 +176,17 @@ void PosixResolver::run(const std::shared_ptr<State>& state) {
     const Question question = std::move(state->questions.front());
     state->questions.pop_front();
     lock.unlock();
-    Result<std::vector<IpEndpoint>> addresses = look_up(question.name, question.family);
+    Answer answer{question.query, std::vector<IpEndpoint>(), {}};
+    if (question.family) {
+      answer.addresses = look_up(question.name, *question.family);
+    } else if (auto texts = look_up_texts(question.name, state->name_server); texts.ok()) {
+      answer.texts = std::move(*texts);
+    } else {
+      answer.addresses = texts.error();
+    }
     lock.lock();
     if (!state->wanted.contains(question.query)) continue;
-    state->answers.push_back({question.query, std::move(addresses)});
+    state->answers.push_back(std::move(answer));
     if (state->wake) state->wake();  // under the lock, so that it does not outlive the resolver
   }
   state->running = false;

@@ -180,7 +180,7 @@ TEST_F(DialerTest, AfterAFailureTheNextBeginsAtOnce) {
 }
 
 TEST_F(DialerTest, TheErrorNamesEveryAddressAndItsReason) {
-  dial(1, {kQuic4, kTcp4, "/dnsaddr/bootstrap.example"});
+  dial(1, {kQuic4, kTcp4, "/ip4/198.51.100.1/udp/1/quic-v1/webtransport"});
   run(0);
   fail_dial(kQuic4, Code::timeout, "the peer did not answer");
   run(0);
@@ -193,7 +193,7 @@ TEST_F(DialerTest, TheErrorNamesEveryAddressAndItsReason) {
   EXPECT_EQ(
       outcome->error.detail,
       "peer " + peer.to_string() +
-          " cannot be reached: /dnsaddr/bootstrap.example: no transport here is for such an address; "
+          " cannot be reached: /ip4/198.51.100.1/udp/1/quic-v1/webtransport: no transport here is for such an address; "
           "/ip4/198.51.100.1/udp/1/quic-v1: the peer did not answer; /ip4/198.51.100.1/tcp/1: connection refused");
   EXPECT_EQ(outcome->failures.size(), 3u);
 }
@@ -308,6 +308,51 @@ TEST_F(DialerTest, NamesThatDoNotResolve) {
   EXPECT_EQ(outcome->failures.at(0).error.detail, "no such name");
   EXPECT_EQ(outcome->failures.at(1).error.code, Code::timeout);
   EXPECT_EQ(resolver.cancelled.size(), 1u);
+  EXPECT_TRUE(host.dialed.empty());
+}
+
+TEST_F(DialerTest, ADnsaddrIsExplained) {
+  dial(1, {"/dnsaddr/h.example"});
+  run(0);
+  ASSERT_EQ(resolver.asked.size(), 1u);
+  EXPECT_EQ(resolver.asked[0].name, "_dnsaddr.h.example");
+  const PeerId other = PeerId::from_device_key(test::NetWorld::key(8).device_key());
+  resolver.answer_texts(1, {"dnsaddr=/ip4/198.51.100.9/tcp/1/p2p/" + other.to_string(),
+                            "dnsaddr=/dns4/h.example/tcp/4001/p2p/" + peer.to_string()});
+  run(0);
+  ASSERT_EQ(resolver.asked.size(), 2u);
+  EXPECT_EQ(resolver.asked[1].name, "h.example");
+  resolver.answer(2, {*parse_ip("198.51.100.7", 0)});
+  run(0);
+  EXPECT_EQ(host.dialed, std::vector<std::string>{"/ip4/198.51.100.7/tcp/4001"});
+}
+
+TEST_F(DialerTest, DnsaddrsThatLeadNowhere) {
+  dial(1, {"/dnsaddr/none.example", "/dnsaddr/others.example", "/dnsaddr/slow.example"});
+  run(0);
+  resolver.refuse(1, fail(Code::not_found, "no such name"));
+  const PeerId other = PeerId::from_device_key(test::NetWorld::key(8).device_key());
+  resolver.answer_texts(2, {"dnsaddr=/ip4/198.51.100.9/tcp/1/p2p/" + other.to_string()});
+  run(4999);
+  EXPECT_FALSE(dialer.next_outcome());
+  run(1);
+  const auto outcome = dialer.next_outcome();
+  ASSERT_TRUE(outcome);
+  ASSERT_EQ(outcome->failures.size(), 3u);
+  EXPECT_EQ(outcome->failures[0].error.detail, "no such name");
+  EXPECT_EQ(outcome->failures[1].error.detail, "the DNS has no address of the peer under the name");
+  EXPECT_EQ(outcome->failures[2].error.code, Code::timeout);
+  EXPECT_TRUE(host.dialed.empty());
+}
+
+TEST_F(DialerTest, ACancelledDialLetsItsDnsaddrGo) {
+  dial(1, {"/dnsaddr/h.example"});
+  run(0);
+  dialer.cancel(1);
+  run(0);
+  EXPECT_EQ(resolver.cancelled, std::vector<Resolver::QueryId>{1});
+  resolver.answer_texts(1, {"dnsaddr=/ip4/198.51.100.9/tcp/1"});
+  run(10'000);
   EXPECT_TRUE(host.dialed.empty());
 }
 

@@ -17,6 +17,19 @@ TEST_F(Membership, an_invited_device_gets_every_store_and_writes_into_it) {
   EXPECT_TRUE(world.run_until([&] { return handle(bob(), "later") != 0; }, 60 * kSecondUs));
 }
 
+TEST_F(Membership, a_declared_store_that_could_not_be_made_is_made_later) {
+  ASSERT_EQ(join(bob(), invite()).status, Code::ok);
+  ASSERT_TRUE(world.run_until([&] { return handle(bob(), "shared") != 0; }, 60 * kSecondUs));
+  // One operation of bob's disk fails, each in turn: some while the root's entry is written, some while the store is made.
+  for (uint64_t operation = 1; operation <= 40; ++operation) {
+    const std::string name = "store " + std::to_string(operation);
+    bob().disk().fail_at(bob().disk().operations() + operation, Code::io);
+    ASSERT_NE(create_store(name), 0u);
+    EXPECT_TRUE(world.run_until([&] { return handle(bob(), name) != 0; }, 60 * kSecondUs)) << operation;
+    bob().disk().fail_at(0, Code::io);
+  }
+}
+
 TEST_F(Membership, a_long_history_of_the_root_store_arrives_at_once) {
   for (int i = 0; i < 40; ++i) ASSERT_NE(create_store("store " + std::to_string(i)), 0u);
   const uint64_t before = world.scheduler.now_us();
@@ -30,6 +43,47 @@ TEST_F(Membership, an_invite_is_single_use_and_its_holder_may_repeat_a_lost_answ
   EXPECT_EQ(join(mallory(), text).status, Code::denied);
   EXPECT_TRUE(stores(mallory()).empty());
   EXPECT_EQ(join(bob(), text).status, Code::ok) << "the same device may ask again";
+}
+
+TEST_F(Membership, a_join_ends_when_its_node_goes_offline) {
+  const Bytes text = invite();
+  ASSERT_EQ(join(bob(), text).status, Code::ok);
+  // Mallory's join, with what bob has used up, reaches an issuer that does not answer for a while.
+  alice().freeze(20 * kSecondUs);
+  Request request;
+  request.kind = RequestKind::join;
+  request.x = text;
+  const uint64_t first = mallory().submit(request);
+  world.run_for(kSecondUs);
+  Request online;
+  online.kind = RequestKind::set_online;
+  ASSERT_EQ(world.call(mallory(), online).status, Code::ok);
+  ASSERT_TRUE(world.run_until([&] { return mallory().done(first) != nullptr; }, kSecondUs));
+  EXPECT_EQ(mallory().done(first)->status, Code::unreachable);
+  // The next one has its own answer, though its stream may have the number of the first.
+  online.a = 1;
+  ASSERT_EQ(world.call(mallory(), online).status, Code::ok);
+  world.run_for(30 * kSecondUs);
+  EXPECT_EQ(join(mallory(), text).status, Code::denied);
+  EXPECT_EQ(join(mallory(), invite()).status, Code::ok);
+}
+
+TEST_F(Membership, a_refused_first_write_does_not_take_others_with_it) {
+  ASSERT_EQ(join(bob(), invite()).status, Code::ok);
+  ASSERT_TRUE(world.run_until([&] { return handle(bob(), "shared") != 0; }, 60 * kSecondUs));
+  Request request;
+  request.kind = RequestKind::store_write;
+  request.store = handle(bob(), "shared");
+  request.writes.emplace_back();  // without a key
+  (void)bob().submit(request);    // goes alone, as there is nothing else by then
+  const uint64_t refused = bob().submit(request);
+  request.writes.front().key = to_bytes("key");
+  request.writes.front().value = to_bytes("value");
+  const uint64_t written = bob().submit(request);
+  ASSERT_TRUE(world.run_until([&] { return bob().done(refused) && bob().done(written); }, 60 * kSecondUs));
+  EXPECT_EQ(bob().done(refused)->status, Code::invalid);
+  EXPECT_EQ(bob().done(written)->status, Code::ok) << bob().done(written)->detail;
+  EXPECT_TRUE(arrives(alice(), "shared", "key", "value"));
 }
 
 TEST_F(Membership, an_invite_for_one_peer_is_refused_to_another) {
