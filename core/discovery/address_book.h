@@ -17,16 +17,17 @@
 #include "core/discovery/limits.h"
 #include "core/net/multiaddr.h"
 #include "core/net/peer_id.h"
+#include "core/net/peer_record.h"
 
 namespace sereus::discovery {
 
 // In ascending order of trust.
 enum class AddressSource : uint8_t {
-  heard = 0,      // somebody else said so
-  told = 1,       // the peer itself, over a connection that proved its id, without a signature
-  certified = 2,  // in a record that the peer signed
-  connected = 3,  // we dialed it, and the peer was there
-  configured = 4, // by our user: bootstrap addresses
+  heard = 0,       // somebody else said so
+  told = 1,        // the peer itself, over a connection that proved its id, without a signature
+  certified = 2,   // in a record that the peer signed
+  connected = 3,   // we dialed it, and the peer was there
+  configured = 4,  // by our user: bootstrap addresses
 };
 
 struct BookSettings {
@@ -40,7 +41,7 @@ struct BookSettings {
 struct KnownAddress {
   Bytes address;  // the binary form of a multiaddr, without /p2p of the peer
   AddressSource source = AddressSource::heard;
-  uint64_t last_seen_us = 0;  // when somebody last said so
+  uint64_t last_seen_us = 0;     // when somebody last said so
   uint64_t last_success_us = 0;  // when a dial last succeeded; 0: never
   uint64_t expires_us = 0;       // kNever for configured ones
 };
@@ -55,6 +56,8 @@ class AddressBook {
   // Verifies `envelope`. Its addresses replace those of an older record; an older one than is known changes nothing. Errors: those
   // of net::open_peer_record(); denied when it is another peer's; exists when one as new is known (its life is prolonged).
   Status add_record(const net::PeerId& peer, ByteView envelope, uint64_t now_us);
+  // Likewise, of a record that was opened already, and was last believed at `seen_us`.
+  Status add_record(const net::PeerRecord& record, ByteView envelope, uint64_t seen_us, uint64_t now_us);
   void dial_succeeded(const net::PeerId& peer, ByteView address, uint64_t now_us);
   // The peer could not be reached: what only strangers said of it is forgotten.
   void dial_failed(const net::PeerId& peer, uint64_t now_us);
@@ -68,6 +71,8 @@ class AddressBook {
   ByteView record(const net::PeerId& peer, uint64_t now_us) const;
   // Its seq; 0 without one.
   uint64_t record_seq(const net::PeerId& peer, uint64_t now_us) const;
+  // Since it was last heard of; kNever without one.
+  uint64_t record_age_us(const net::PeerId& peer, uint64_t now_us) const;
   bool knows(const net::PeerId& peer, uint64_t now_us) const;
   // The most trusted live source.
   std::optional<AddressSource> source(const net::PeerId& peer, uint64_t now_us) const;
@@ -93,6 +98,7 @@ class AddressBook {
   };
 
   uint64_t life_of(AddressSource source) const;
+  Status renew(Entry& entry, uint64_t seen_us) const;
   // Null when there is no room for another peer of that trust.
   Entry* entry_for(const net::PeerId& peer, AddressSource source, const net::PeerId& from, uint64_t now_us);
   void make_room(AddressSource source, uint64_t now_us);
