@@ -9,7 +9,7 @@
 namespace sereus::discovery {
 namespace {
 
-constexpr uint64_t kRecordReuseMs = 1'000;  // one signature serves what is sent within a second
+constexpr uint64_t kRecordReuseMs = 1'000;            // one signature serves what is sent within a second
 constexpr uint64_t kLingerUs = 5 * kMicrosPerSecond;  // of a stream whose answer is there, for the peer's end
 
 Bytes bytes_of(std::string_view multiaddr) {
@@ -35,7 +35,8 @@ std::string kad_protocol_of(std::string_view network) {
   return out;
 }
 
-Kad::Kad(net::Swarm& swarm, const crypto::KeyPair& device, Random& random, AddressBook& book, KadServiceSettings settings)
+Kad::Kad(net::Swarm& swarm, const crypto::KeyPair& device, Random& random, AddressBook& book,
+         KadServiceSettings settings)
     : swarm_(swarm),
       device_(device),
       settings_(std::move(settings)),
@@ -208,7 +209,8 @@ void Kad::on_notice(const net::SwarmNotice& notice, const Times& now) {
     if (waiting == dials_.end()) return;
     const std::vector<uint64_t> requests = std::move(waiting->second);
     dials_.erase(waiting);
-    for (const uint64_t request : requests) fail_request(request, fail(Code::unreachable, unreached->error.detail), now);
+    for (const uint64_t request : requests)
+      fail_request(request, fail(Code::unreachable, unreached->error.detail), now);
   } else if (const auto* identified = std::get_if<net::Identified>(&notice)) {
     on_identified(*identified, now);
   } else if (std::holds_alternative<net::NetworkChanged>(notice)) {

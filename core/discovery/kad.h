@@ -70,7 +70,9 @@ class Kad final : public net::SwarmService, private KadSelf {
   // Only these, instead of those the swarm listens on: for hosts behind a known address. Empty: as the swarm listens.
   void set_announced(const std::vector<net::Multiaddr>& addresses, const Times& now);
   // Before the first request. `validator` outlives this.
-  Status add_validator(std::string_view name, const KadValidator& validator) { return validators_.add(name, validator); }
+  Status add_validator(std::string_view name, const KadValidator& validator) {
+    return validators_.add(name, validator);
+  }
   // The owner of the swarm looks at protocols() again afterwards.
   void set_server(bool server) { node_.set_server(server); }
   void set_trace(bool trace) { node_.set_trace(trace); }
@@ -122,7 +124,7 @@ class Kad final : public net::SwarmService, private KadSelf {
   net::MessageStreams streams_;
   std::map<net::ConnectionId, Connection> connections_;
   std::map<net::StreamId, net::ConnectionId> inbound_;
-  std::map<uint64_t, Outgoing> outgoing_;            // by request
+  std::map<uint64_t, Outgoing> outgoing_;  // by request
   std::map<net::StreamId, uint64_t> by_stream_;
   std::map<uint64_t, std::vector<uint64_t>> dials_;  // requests that wait for a dial
   std::vector<Bytes> more_addresses_;

@@ -36,7 +36,9 @@ struct BytesLess {
 };
 
 struct PeerLess {
-  bool operator()(const net::PeerId& a, const net::PeerId& b) const { return compare(a.multihash(), b.multihash()) < 0; }
+  bool operator()(const net::PeerId& a, const net::PeerId& b) const {
+    return compare(a.multihash(), b.multihash()) < 0;
+  }
 };
 
 // A key in the form of a PeerID whose place shares exactly `shared` leading bits with `own`: what to ask for, so that a bucket fills.

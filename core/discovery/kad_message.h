@@ -16,7 +16,14 @@
 
 namespace sereus::discovery {
 
-enum class KadType : uint8_t { put_value = 0, get_value = 1, add_provider = 2, get_providers = 3, find_node = 4, ping = 5 };
+enum class KadType : uint8_t {
+  put_value = 0,
+  get_value = 1,
+  add_provider = 2,
+  get_providers = 3,
+  find_node = 4,
+  ping = 5
+};
 
 enum class KadLink : uint8_t { not_connected = 0, connected = 1, can_connect = 2, cannot_connect = 3 };
 

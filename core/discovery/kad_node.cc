@@ -39,7 +39,8 @@ KadNode::KadNode(const net::PeerId& own, const KadSettings& settings, KadSelf& s
 
 std::vector<Bytes> KadNode::usable(const std::vector<Bytes>& addresses, ByteView told_by, size_t most) const {
   std::vector<Bytes> out;
-  const bool from_afar = settings_.public_network && !told_by.empty() && facts_of(told_by).scope == net::AddressScope::global;
+  const bool from_afar =
+      settings_.public_network && !told_by.empty() && facts_of(told_by).scope == net::AddressScope::global;
   for (const Bytes& address : addresses) {
     if (out.size() >= most) break;
     if (from_afar && facts_of(address).scope != net::AddressScope::global) continue;
@@ -76,8 +77,8 @@ void KadNode::seed(Op& op, const Times& now) {
   const std::vector<TablePeer> seeds = table_.closest(op.query->target(), settings_.k, true);
   for (const TablePeer& peer : seeds) {
     const bool proven = peer.seen_us > 0;
-    op.query->seed(peer.peer, proven ? std::vector<Bytes>() : book_.addresses(peer.peer, now.mono_us, kKadAddressesTold),
-                   proven);
+    op.query->seed(peer.peer,
+                   proven ? std::vector<Bytes>() : book_.addresses(peer.peer, now.mono_us, kKadAddressesTold), proven);
   }
   if (seeds.size() >= settings_.alpha) return;
   for (const net::PeerId& peer : bootstrap_) op.query->seed(peer, {}, true);
@@ -264,8 +265,18 @@ bool KadNode::send(const Op* op, const KadQuery::Ask& ask, KadMessage message, b
   if (op != nullptr) {
     op->query->slow_at(ask.place, request.slow_at_us);
     if (settings_.trace) {
-      trace({KadTrace::What::asked, op->id, op->kind, ask.peer, out.message.type, out.message.key, 0, 0, false,
-             KadId::of(ask.peer).shared_bits(op->query->target()), 0, {Code::ok, {}}});
+      trace({KadTrace::What::asked,
+             op->id,
+             op->kind,
+             ask.peer,
+             out.message.type,
+             out.message.key,
+             0,
+             0,
+             false,
+             KadId::of(ask.peer).shared_bits(op->query->target()),
+             0,
+             {Code::ok, {}}});
     }
   }
   requests_.emplace(out.id, std::move(request));
@@ -278,7 +289,8 @@ void KadNode::pump_op(Op& op, const Times& now) {
   while (!op.query->done() && requests_.size() < kKadInFlightMax) {
     const auto ask = op.query->next();
     if (!ask) break;
-    if (op.kind == KadOp::find_peer && ask->peer == op.peer) op.tried.insert(ask->addresses.begin(), ask->addresses.end());
+    if (op.kind == KadOp::find_peer && ask->peer == op.peer)
+      op.tried.insert(ask->addresses.begin(), ask->addresses.end());
     if (!send(&op, *ask, lookup_message(op), false, now)) op.query->failed(ask->place);
   }
   if (op.query->done()) lookup_over(op, now);
@@ -348,9 +360,18 @@ void KadNode::on_answer(uint64_t id, KadMessage answer, ByteView remote, bool di
   const auto op = ops_.find(request.op);
   if (op == ops_.end()) return;
   if (settings_.trace) {
-    trace({KadTrace::What::answered, request.op, op->second.kind, request.peer, request.type, op->second.key,
-           answer.closer.size(), answer.providers.size(), answer.record.has_value(),
-           KadId::of(request.peer).shared_bits(op->second.query->target()), took_us, {Code::ok, {}}});
+    trace({KadTrace::What::answered,
+           request.op,
+           op->second.kind,
+           request.peer,
+           request.type,
+           op->second.key,
+           answer.closer.size(),
+           answer.providers.size(),
+           answer.record.has_value(),
+           KadId::of(request.peer).shared_bits(op->second.query->target()),
+           took_us,
+           {Code::ok, {}}});
   }
   take_answer(op->second, request, answer, remote, now);
   pump_op(op->second, now);

@@ -50,12 +50,22 @@ struct KadSettings {
   uint64_t publish_interval_us = 5 * kMicrosPerMinute;
   uint64_t refresh_interval_us = 10 * kMicrosPerMinute;  // of buckets
   uint64_t republish_interval_us = kKadRepublishUs;      // of values and provider records
-  uint64_t record_life_us = 2 * 5 * kMicrosPerMinute;    // older ones may be replayed: the lookup goes on for a newer one
+  uint64_t record_life_us = 2 * 5 * kMicrosPerMinute;  // older ones may be replayed: the lookup goes on for a newer one
   TableSettings table;
   StoreSettings stores;
 };
 
-enum class KadOp : uint8_t { find_peer, get_closest, provide, find_providers, put_value, get_value, publish, refresh, check };
+enum class KadOp : uint8_t {
+  find_peer,
+  get_closest,
+  provide,
+  find_providers,
+  put_value,
+  get_value,
+  publish,
+  refresh,
+  check
+};
 
 struct KadStats {
   size_t requests = 0;
@@ -69,12 +79,12 @@ struct KadStats {
 struct KadDone {
   uint64_t op = 0;
   KadOp kind = KadOp::find_peer;
-  Error error{Code::ok, {}};    // not_found, unreachable (nobody to ask, or nobody answered), timeout
-  std::vector<KadPeer> peers;   // find_peer: the one; get_closest: in order of distance; find_providers
-  bool certified = false;       // find_peer: the addresses are signed by the peer
-  bool confirmed = false;       // find_peer: it was reached
-  Bytes value;                  // get_value
-  size_t copies = 0;            // get_value: how many had it; provide, put_value: how many took it
+  Error error{Code::ok, {}};   // not_found, unreachable (nobody to ask, or nobody answered), timeout
+  std::vector<KadPeer> peers;  // find_peer: the one; get_closest: in order of distance; find_providers
+  bool certified = false;      // find_peer: the addresses are signed by the peer
+  bool confirmed = false;      // find_peer: it was reached
+  Bytes value;                 // get_value
+  size_t copies = 0;           // get_value: how many had it; provide, put_value: how many took it
   KadStats stats;
 };
 
@@ -86,7 +96,7 @@ struct KadTrace {
   net::PeerId peer;
   KadType type = KadType::find_node;
   Bytes key;
-  size_t closer = 0;      // peers in the answer
+  size_t closer = 0;  // peers in the answer
   size_t providers = 0;
   bool record = false;
   size_t shared_bits = 0;  // of the peer and the target
@@ -101,18 +111,18 @@ struct KadRequest {
   net::PeerId peer;
   std::vector<Bytes> addresses;  // to dial when there is no connection
   KadMessage message;
-  bool one_way = false;      // ADD_PROVIDER has no answer: on_answer() with an empty message once it is sent
-  uint64_t give_up_us = 0;   // monotonic
+  bool one_way = false;     // ADD_PROVIDER has no answer: on_answer() with an empty message once it is sent
+  uint64_t give_up_us = 0;  // monotonic
 };
 
 // What a connected peer is known to be.
 struct KadPeerFacts {
   net::PeerId peer;
-  bool server = false;         // it accepts our protocol
-  Bytes remote;                // the address it has on the connection
-  bool incoming = false;       // it came to us: `remote` is no address to dial
+  bool server = false;           // it accepts our protocol
+  Bytes remote;                  // the address it has on the connection
+  bool incoming = false;         // it came to us: `remote` is no address to dial
   std::vector<Bytes> addresses;  // where it says it listens
-  Bytes record;                // its signed record, if it sent one
+  Bytes record;                  // its signed record, if it sent one
 };
 
 // What a node says about itself.
@@ -200,8 +210,8 @@ class KadNode {
     uint64_t started_us = 0;
     KadDone done;
     bool finished = false;
-    std::map<net::PeerId, KadPeer, PeerLess> found;  // find_peer: what others say of it; find_providers
-    std::set<Bytes, BytesLess> tried;                 // find_peer: addresses at which the peer was dialed
+    std::map<net::PeerId, KadPeer, PeerLess> found;     // find_peer: what others say of it; find_providers
+    std::set<Bytes, BytesLess> tried;                   // find_peer: addresses at which the peer was dialed
     std::vector<std::pair<net::PeerId, bool>> holders;  // get_value: who answered, and whether with the best
   };
   struct Request {
@@ -295,7 +305,7 @@ class KadNode {
   uint64_t refresh_at_us_ = kNever;
   uint64_t sweep_at_us_ = 0;
   uint64_t republish_at_us_ = kNever;
-  uint64_t retry_us_ = 0;  // after a publish that reached nobody
+  uint64_t retry_us_ = 0;    // after a publish that reached nobody
   std::deque<size_t> fill_;  // buckets to be filled, one after the other
   uint64_t fill_op_ = 0;
   uint64_t publish_op_ = 0;

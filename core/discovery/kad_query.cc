@@ -102,7 +102,8 @@ std::optional<KadQuery::Candidates::iterator> KadQuery::pick() {
   size_t counted = 0;
   for (auto at = candidates_.begin(); at != candidates_.end(); ++at) {
     const Candidate& candidate = at->second;
-    if (candidate.state == State::failed || candidate.state == State::skipped || candidate.state == State::slow) continue;
+    if (candidate.state == State::failed || candidate.state == State::skipped || candidate.state == State::slow)
+      continue;
     if (candidate.state == State::waiting && discredited(candidate)) continue;
     const bool matters = counted < settings_.k || (paths > 1 && seen[candidate.path] < share);
     if (!matters && paths == 1) break;

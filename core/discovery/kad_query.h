@@ -29,8 +29,8 @@
 namespace sereus::discovery {
 
 struct QuerySettings {
-  size_t k = kKadK;                            // so many closest peers have to have answered
-  size_t alpha = 3;                            // peers asked at a time, without slow ones
+  size_t k = kKadK;  // so many closest peers have to have answered
+  size_t alpha = 3;  // peers asked at a time, without slow ones
   size_t paths = 1;
   size_t requests_max = kKadQueryRequestsMax;
   bool patient = false;  // wait for slow peers before giving up: what is looked for may be with them
@@ -41,7 +41,7 @@ class KadQuery {
   enum class State : uint8_t {
     waiting,
     asked,
-    slow,      // asked, and its time is over
+    slow,  // asked, and its time is over
     answered,
     failed,
     skipped,  // its subnet or endpoint had its share
@@ -54,9 +54,9 @@ class KadQuery {
     bool confirmed = false;  // a second peer named it
     bool has_introducer = false;
     uint32_t path = 0;
-    uint32_t hops = 0;       // between us and it: 1 for a seed
+    uint32_t hops = 0;  // between us and it: 1 for a seed
     uint64_t slow_at_us = 0;
-    KadId introducer;        // the place of who named it first
+    KadId introducer;  // the place of who named it first
     std::vector<Bytes> addresses;
   };
   // By distance: the key is the distance to the target.

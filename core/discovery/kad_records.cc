@@ -163,7 +163,8 @@ KadValidators::KadValidators() : validators_({{"pk", &kPublicKeyValidator}, {"se
 
 Status KadValidators::add(std::string_view name, const KadValidator& validator) {
   if (name.empty() || name.find('/') != std::string_view::npos) return fail(Code::invalid, "a bad name of keys");
-  if (!validators_.emplace(std::string(name), &validator).second) return fail(Code::exists, "these keys have a validator");
+  if (!validators_.emplace(std::string(name), &validator).second)
+    return fail(Code::exists, "these keys have a validator");
   return {};
 }
 

@@ -7,7 +7,8 @@
 namespace sereus::discovery {
 
 // What may be said of a peer to somebody at `remote`; nothing without an address.
-std::optional<KadPeer> KadNode::tell(const net::PeerId& peer, ByteView remote, bool with_record, const Times& now) const {
+std::optional<KadPeer> KadNode::tell(const net::PeerId& peer, ByteView remote, bool with_record,
+                                     const Times& now) const {
   KadPeer out;
   out.id = peer;
   const std::vector<Bytes> known = peer == own_ ? self_.addresses() : book_.addresses(peer, now.mono_us);
@@ -22,7 +23,8 @@ std::optional<KadPeer> KadNode::tell(const net::PeerId& peer, ByteView remote, b
 
 // libp2p specs, kad-dht, FIND_NODE: the k closest that we know. Of the very peer that is asked for, what we know from wherever, also
 // when it is no server: that is how clients are found.
-std::vector<KadPeer> KadNode::closest_for(const net::PeerId& from, ByteView remote, ByteView key, const Times& now) const {
+std::vector<KadPeer> KadNode::closest_for(const net::PeerId& from, ByteView remote, ByteView key,
+                                          const Times& now) const {
   std::vector<KadPeer> out;
   const auto target = net::PeerId::from_multihash(key);
   if (target && *target != from) {
@@ -109,8 +111,8 @@ Status KadNode::take_put(const net::PeerId& from, ByteView remote, const KadMess
 
 // A peer can say of itself only that it provides: its id is the connection's.
 Status KadNode::take_provider(const net::PeerId& from, ByteView remote, const KadMessage& request, const Times& now) {
-  const auto self =
-      std::find_if(request.providers.begin(), request.providers.end(), [&from](const KadPeer& p) { return p.id == from; });
+  const auto self = std::find_if(request.providers.begin(), request.providers.end(),
+                                 [&from](const KadPeer& p) { return p.id == from; });
   if (self == request.providers.end()) return fail(Code::denied, "dht: a provider record of somebody else");
   SEREUS_TRY(providers_.add(request.key, {from, subnet_of(remote)}, now.mono_us));
   if (!self->signed_record.empty() && book_.add_record(from, self->signed_record, now.mono_us).ok()) return {};

@@ -108,13 +108,15 @@ Status ProviderStore::add(ByteView key, const Bringer& provider, uint64_t now_us
   const auto found = keys_.find(distance);
   if (found != keys_.end()) {
     auto& list = found->second.providers;
-    const auto known = std::find_if(list.begin(), list.end(), [&](const Provider& p) { return p.peer == provider.peer; });
+    const auto known =
+        std::find_if(list.begin(), list.end(), [&](const Provider& p) { return p.peer == provider.peer; });
     if (known != list.end()) {
       known->expires_us = expires_us;
       std::rotate(known, known + 1, list.end());
       return {};
     }
-    const auto same = std::count_if(list.begin(), list.end(), [&](const Provider& p) { return p.subnet == provider.subnet; });
+    const auto same =
+        std::count_if(list.begin(), list.end(), [&](const Provider& p) { return p.subnet == provider.subnet; });
     if (provider.subnet != 0 && static_cast<size_t>(same) >= kKadProvidersKeySubnetMax) {
       return fail(Code::no_space, "dht: this key has enough providers of this subnet");
     }

@@ -170,7 +170,8 @@ uint64_t KadNode::upkeep(const Times& now) {
     refresh_at_us_ = now.mono_us + jittered(settings_.refresh_interval_us);
     fill_.clear();
     std::map<size_t, size_t> usable_peers;
-    for (const auto& bucket : table_.buckets(now.mono_us)) usable_peers[bucket.shared_bits] = bucket.fresh + bucket.candidates;
+    for (const auto& bucket : table_.buckets(now.mono_us))
+      usable_peers[bucket.shared_bits] = bucket.fresh + bucket.candidates;
     for (size_t i = 0; i < table_.depth(); ++i) {
       if (usable_peers[i] < settings_.k / 2) fill_.push_back(i);
     }

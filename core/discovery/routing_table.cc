@@ -16,8 +16,8 @@ bool RoutingTable::subnet_has_room(const Bucket& bucket, uint64_t subnet) const 
   if (subnet == 0) return true;
   const auto in_table = subnets_.find(subnet);
   if (in_table != subnets_.end() && in_table->second >= settings_.subnet_table_max) return false;
-  const auto in_bucket =
-      std::count_if(bucket.peers.begin(), bucket.peers.end(), [subnet](const TablePeer& p) { return p.subnet == subnet; });
+  const auto in_bucket = std::count_if(bucket.peers.begin(), bucket.peers.end(),
+                                       [subnet](const TablePeer& p) { return p.subnet == subnet; });
   return static_cast<size_t>(in_bucket) < settings_.subnet_bucket_max;
 }
 
@@ -96,8 +96,8 @@ void RoutingTable::failed(const net::PeerId& peer, bool certain) {
   const auto at = find_in(bucket.peers, peer);
   if (at == bucket.peers.end()) return;
   ++at->failures;
-  const bool waits = std::any_of(bucket.candidates.begin(), bucket.candidates.end(),
-                                 [](const TablePeer& p) { return p.seen_us > 0; });
+  const bool waits =
+      std::any_of(bucket.candidates.begin(), bucket.candidates.end(), [](const TablePeer& p) { return p.seen_us > 0; });
   if (!certain && !waits && at->failures < 2) return;
   erase(bucket, at);
   if (!waits) return;

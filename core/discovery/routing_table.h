@@ -29,12 +29,12 @@ struct TableSettings {
 struct TablePeer {
   net::PeerId peer;
   KadId id;
-  uint64_t seen_us = 0;    // last proof that it lives
+  uint64_t seen_us = 0;  // last proof that it lives
   uint64_t added_us = 0;
-  uint64_t subnet = 0;     // 0: does not count
-  uint32_t failures = 0;   // since
-  uint64_t rtt_us = 0;     // of its last answer; 0: not measured
-  net::PeerId named_by;    // of candidates
+  uint64_t subnet = 0;    // 0: does not count
+  uint32_t failures = 0;  // since
+  uint64_t rtt_us = 0;    // of its last answer; 0: not measured
+  net::PeerId named_by;   // of candidates
 };
 
 class RoutingTable {
@@ -46,7 +46,7 @@ class RoutingTable {
   // The peer is proven to live now. `subnet` is that of the address by which it did; 0 for those that are exempt.
   // `rtt_us`: how long it took to answer; 0: not measured.
   enum class Proven : uint8_t {
-    known,      // it was in its bucket
+    known,  // it was in its bucket
     added,
     candidate,  // its bucket is full of peers that live, or its subnet has enough in it
   };
