@@ -127,32 +127,43 @@ void AddressBook::add(const net::PeerId& peer, const std::vector<Bytes>& address
 Status AddressBook::add_record(const net::PeerId& peer, ByteView envelope, uint64_t now_us) {
   if (envelope.size() > kKadRecordBytesMax) return fail(Code::too_large, "a signed peer record is too large");
   const auto known = entries_.find(peer);
-  if (known != entries_.end() && equal(known->second.record, envelope)) {
-    // Verified when it came first.
-    known->second.record_expires_us = now_us + settings_.certified_life_us;
-    for (KnownAddress& address : known->second.addresses) {
-      if (address.source != AddressSource::certified) continue;
-      address.last_seen_us = now_us;
-      address.expires_us = std::max(address.expires_us, known->second.record_expires_us);
-    }
-    return fail(Code::exists);
-  }
+  // Verified when it came first.
+  if (known != entries_.end() && equal(known->second.record, envelope)) return renew(known->second, now_us);
   SEREUS_ASSIGN(const net::PeerRecord record, net::open_peer_record(envelope));
   if (record.peer != peer) return fail(Code::denied, "a signed record of another peer");
-  if (known != entries_.end() && !known->second.record.empty() && known->second.record_expires_us > now_us &&
-      record.seq <= known->second.record_seq) {
-    return fail(Code::exists);
+  return add_record(record, envelope, now_us, now_us);
+}
+
+// The record that is known was heard of again.
+Status AddressBook::renew(Entry& entry, uint64_t seen_us) const {
+  entry.record_expires_us = std::max(entry.record_expires_us, seen_us + settings_.certified_life_us);
+  for (KnownAddress& address : entry.addresses) {
+    if (address.source != AddressSource::certified) continue;
+    address.last_seen_us = std::max(address.last_seen_us, seen_us);
+    address.expires_us = std::max(address.expires_us, entry.record_expires_us);
   }
-  Entry* entry = entry_for(peer, AddressSource::certified, {}, now_us);
+  return fail(Code::exists);
+}
+
+Status AddressBook::add_record(const net::PeerRecord& record, ByteView envelope, uint64_t seen_us, uint64_t now_us) {
+  if (envelope.size() > kKadRecordBytesMax) return fail(Code::too_large, "a signed peer record is too large");
+  const auto known = entries_.find(record.peer);
+  if (known != entries_.end() && !known->second.record.empty() && known->second.record_expires_us > now_us) {
+    if (record.seq == known->second.record_seq && equal(known->second.record, envelope)) {
+      return renew(known->second, seen_us);
+    }
+    if (record.seq <= known->second.record_seq) return fail(Code::exists);
+  }
+  Entry* entry = entry_for(record.peer, AddressSource::certified, {}, now_us);
   if (entry == nullptr) return fail(Code::no_space, "the address book is full");
   std::erase_if(entry->addresses, [](const KnownAddress& a) { return a.source <= AddressSource::certified; });
   entry->record = to_bytes(envelope);
   entry->record_seq = record.seq;
-  entry->record_expires_us = now_us + settings_.certified_life_us;
+  entry->record_expires_us = seen_us + settings_.certified_life_us;
   const size_t count = std::min(record.addresses.size(), kBookAddressesMax);
   for (size_t i = 0; i < count; ++i) {
     const Bytes bytes = record.addresses[i].without_peer_id().to_bytes();
-    if (!bytes.empty()) put(*entry, bytes, AddressSource::certified, now_us);
+    if (!bytes.empty()) put(*entry, bytes, AddressSource::certified, seen_us);
   }
   return {};
 }
@@ -218,6 +229,12 @@ ByteView AddressBook::record(const net::PeerId& peer, uint64_t now_us) const {
   const auto found = entries_.find(peer);
   if (found == entries_.end() || found->second.record_expires_us <= now_us) return {};
   return found->second.record;
+}
+
+uint64_t AddressBook::record_age_us(const net::PeerId& peer, uint64_t now_us) const {
+  const auto found = entries_.find(peer);
+  if (found == entries_.end() || found->second.record_expires_us <= now_us) return kNever;
+  return now_us + settings_.certified_life_us - found->second.record_expires_us;
 }
 
 uint64_t AddressBook::record_seq(const net::PeerId& peer, uint64_t now_us) const {

@@ -18,6 +18,7 @@
 #include "core/discovery/limits.h"
 #include "core/net/multiaddr.h"
 #include "core/net/peer_id.h"
+#include "core/net/peer_record.h"
 
 namespace sereus::discovery {
 
@@ -56,6 +57,8 @@ class AddressBook {
   // Verifies `envelope`. Its addresses replace those of an older record; an older one than is known changes nothing. Errors: those
   // of net::open_peer_record(); denied when it is another peer's; exists when one as new is known (its life is prolonged).
   Status add_record(const net::PeerId& peer, ByteView envelope, uint64_t now_us);
+  // Likewise, of a record that was opened already, and was last believed at `seen_us`.
+  Status add_record(const net::PeerRecord& record, ByteView envelope, uint64_t seen_us, uint64_t now_us);
   void dial_succeeded(const net::PeerId& peer, ByteView address, uint64_t now_us);
   // The peer could not be reached: what only strangers said of it is forgotten.
   void dial_failed(const net::PeerId& peer, uint64_t now_us);
@@ -69,6 +72,8 @@ class AddressBook {
   ByteView record(const net::PeerId& peer, uint64_t now_us) const;
   // Its seq; 0 without one.
   uint64_t record_seq(const net::PeerId& peer, uint64_t now_us) const;
+  // Since it was last heard of; kNever without one.
+  uint64_t record_age_us(const net::PeerId& peer, uint64_t now_us) const;
   bool knows(const net::PeerId& peer, uint64_t now_us) const;
   // The most trusted live source.
   std::optional<AddressSource> source(const net::PeerId& peer, uint64_t now_us) const;
@@ -94,6 +99,7 @@ class AddressBook {
   };
 
   uint64_t life_of(AddressSource source) const;
+  Status renew(Entry& entry, uint64_t seen_us) const;
   // Null when there is no room for another peer of that trust.
   Entry* entry_for(const net::PeerId& peer, AddressSource source, const net::PeerId& from, uint64_t now_us);
   void make_room(AddressSource source, uint64_t now_us);

@@ -85,6 +85,37 @@ inline constexpr uint64_t kKadValueLifeUs = 48 * kMicrosPerHour;
 inline constexpr size_t kKadOwnRecordsMax = 4096;  // that we republish ourselves
 inline constexpr size_t kKadRecordNameMax = 128;
 
+// --- peer exchange ------------------------------------------------------------------------------------------------
+
+inline constexpr size_t kPexPeersMax = 32;  // of one answer: each costs who takes it a signature
+// 32 records of 500 bytes, or a few of kKadRecordBytesMax.
+inline constexpr size_t kPexMessageMax = 32 << 10;
+inline constexpr size_t kPexFrameMax = 64;  // what a FlatBuffer has around a record
+inline constexpr uint64_t kPexIntervalUs = 5 * kMicrosPerMinute;
+inline constexpr uint64_t kPexAskedUsMin = 30 * kMicrosPerSecond;  // one peer is not answered more often
+inline constexpr uint64_t kPexTimeoutUs = 10 * kMicrosPerSecond;
+inline constexpr uint64_t kPexFreshUs = 30 * kMicrosPerMinute;  // half of the life of a signed record
+inline constexpr size_t kPexPeersSourceMax = 64;                // places in the book for whom one peer named
+inline constexpr size_t kPexSourcesMax = 4096;                  // remembered; below them the oldest id goes
+inline constexpr size_t kPexEventsMax = 64;
+
+// --- local discovery ----------------------------------------------------------------------------------------------
+
+inline constexpr size_t kDnsQuestionsMax = 64;
+inline constexpr size_t kDnsRecordsMax = 256;               // of one packet of 9,000 bytes
+inline constexpr size_t kDnsNameTextMax = 255;              // RFC 1035 section 2.3.4
+inline constexpr uint64_t kMdnsFirstUs = kMicrosPerSecond;  // then doubled up to the interval
+inline constexpr uint64_t kMdnsIntervalUs = kMicrosPerMinute;
+inline constexpr uint64_t kMdnsAnswerUsMin =
+    20 * kMicrosPerMilli;  // RFC 6762 section 6: drawn, so that not all answer at once
+inline constexpr uint64_t kMdnsAnswerUsMax = 120 * kMicrosPerMilli;
+inline constexpr uint64_t kMdnsAnswersUs = kMicrosPerSecond;  // likewise: not more often
+inline constexpr uint32_t kMdnsTtlS = 120;                    // likewise, section 10
+inline constexpr size_t kMdnsAddressesMax = 16;               // told, and of one peer believed
+inline constexpr size_t kMdnsPeersPacketMax = 16;             // an honest packet has one
+inline constexpr size_t kMdnsPeersMax = 1024;                 // a link of 1024 nodes is a large one
+inline constexpr size_t kMdnsPacketsPerStep = 64;             // more wait, and are lost when the socket is full
+
 // --- the address book ---------------------------------------------------------------------------------------------
 
 inline constexpr size_t kBookPeersMax = 8192;       // about 4 MiB

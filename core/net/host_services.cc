@@ -26,20 +26,34 @@ Result<Bytes> HostServices::own_message(const Connection& connection, const Time
   message.protocol_version = settings_.protocol_version;
   message.agent_version = settings_.agent_version;
   message.protocols = protocols_;
+  SEREUS_ASSIGN(message.listen_addresses, own_addresses());
+  if (auto observed = Multiaddr::parse(connection.address); observed.ok()) message.observed = std::move(*observed);
+  SEREUS_ASSIGN(message.signed_peer_record, record_of(message.listen_addresses, now));
+  return encode_identify(message);
+}
+
+Result<Bytes> HostServices::record_of(const std::vector<Multiaddr>& addresses, const Times& now) {
+  if (!record_.empty() && record_addresses_ == addresses) return record_;
+  // RFC 0003: higher than any before, also before a restart, so it begins at the time.
+  const int64_t wall_ms = now.wall_us / static_cast<int64_t>(kMicrosPerMilli);
+  record_seq_ = std::max(record_seq_ + 1, static_cast<uint64_t>(std::max<int64_t>(wall_ms, 0)));
+  SEREUS_ASSIGN(record_, seal_peer_record(device_, record_seq_, addresses));
+  record_addresses_ = addresses;
+  return record_;
+}
+
+Result<Bytes> HostServices::signed_record(const Times& now) {
+  SEREUS_ASSIGN(const std::vector<Multiaddr> addresses, own_addresses());
+  return record_of(addresses, now);
+}
+
+Result<std::vector<Multiaddr>> HostServices::own_addresses() const {
+  std::vector<Multiaddr> out;
   for (const std::string& text : host_.listen_addresses()) {
     SEREUS_ASSIGN(Multiaddr address, Multiaddr::parse(text));
-    if (message.listen_addresses.size() < kPeerAddressesMax) message.listen_addresses.push_back(std::move(address));
+    if (out.size() < kPeerAddressesMax) out.push_back(std::move(address));
   }
-  if (auto observed = Multiaddr::parse(connection.address); observed.ok()) message.observed = std::move(*observed);
-  if (record_.empty() || record_addresses_ != message.listen_addresses) {
-    // RFC 0003: higher than any before, also before a restart, so it begins at the time.
-    const int64_t wall_ms = now.wall_us / static_cast<int64_t>(kMicrosPerMilli);
-    record_seq_ = std::max(record_seq_ + 1, static_cast<uint64_t>(std::max<int64_t>(wall_ms, 0)));
-    SEREUS_ASSIGN(record_, seal_peer_record(device_, record_seq_, message.listen_addresses));
-    record_addresses_ = message.listen_addresses;
-  }
-  message.signed_peer_record = record_;
-  return encode_identify(message);
+  return out;
 }
 
 // --- what the application asks for ---

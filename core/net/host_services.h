@@ -65,6 +65,9 @@ class HostServices {
   // Tells the peer what identify would. No answer.
   Status push(ConnectionId connection, const Times& now);
 
+  // The host's own signed peer record: its listen addresses, renewed when they change.
+  Result<Bytes> signed_record(const Times& now);
+
   bool on_event(const HostEvent& event, const Times& now);
   uint64_t step(const Times& now);
   std::optional<ServiceEvent> next_event();
@@ -91,6 +94,8 @@ class HostServices {
     bool incoming = false;
   };
 
+  Result<std::vector<Multiaddr>> own_addresses() const;
+  Result<Bytes> record_of(const std::vector<Multiaddr>& addresses, const Times& now);
   Result<Bytes> own_message(const Connection& connection, const Times& now);
   bool accept(const StreamOpened& opened, const Times& now);
   Status tell(StreamId id, Stream& stream, const Times& now);

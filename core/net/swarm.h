@@ -168,6 +168,9 @@ class Swarm final : public Host {
   std::optional<ConnectionId> connection_with(const PeerId& peer) const;
   std::vector<ConnectionInfo> connections() const;
 
+  // The host's own signed peer record (peer_record.h), as identify tells it: the addresses that it listens on.
+  Result<Bytes> signed_record(const Times& now) { return services_.signed_record(now); }
+
   // Each is answered by one notice of its name. Code::not_found without such a connection; Code::busy while a ping is out.
   Status ping(ConnectionId connection) { return services_.ping(connection, now_); }
   Status identify(ConnectionId connection) { return services_.identify(connection, now_); }

@@ -5,7 +5,7 @@
 #include "core/net/multiaddr.h"
 #include "core/node/node_impl.h"
 #include "core/node/schema/join_generated.h"
-#include "core/store/wire_table.h"
+#include "core/codec/wire_table.h"
 
 namespace sereus::node {
 namespace {
@@ -99,7 +99,7 @@ void NodeImpl::join_ask(JoinOp& op) {
 }
 
 void NodeImpl::on_join_response(JoinOp& op, ByteView payload) {
-  const auto* response = store::verified_table<wire::JoinResponse>(payload);
+  const auto* response = verified_table<wire::JoinResponse>(payload);
   op.stream = 0;
   op.problem = "the issuer answered something that is no answer";
   if (response == nullptr) {
@@ -260,7 +260,7 @@ Code NodeImpl::check_join(const DeviceKey& device, ByteView token, StoredInvite*
 }
 
 void NodeImpl::on_join_request(net::StreamId stream, EarlyStream& early, ByteView payload) {
-  const auto* request = store::verified_table<wire::JoinRequest>(payload);
+  const auto* request = verified_table<wire::JoinRequest>(payload);
   if (request == nullptr) return drop_stream(stream);
   if (request->version() != kJoinVersion) return answer_join(stream, Code::unsupported, nullptr, 0);
   const CheckDate date =

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/store/schema/sync_generated.h"
-#include "core/store/wire_table.h"
+#include "core/codec/wire_table.h"
 
 namespace sereus::store {
 namespace {

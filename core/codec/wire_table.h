@@ -5,10 +5,10 @@
 
 #include "core/base/bytes.h"
 
-namespace sereus::store {
+namespace sereus::codec {
 
 inline constexpr uint32_t kWireDepthMax = 8;    // ours nest two deep
-inline constexpr uint32_t kWireTablesMax = 64;  // ours have one
+inline constexpr uint32_t kWireTablesMax = 64;  // ours have up to 33
 
 // The payload as a table; null when it is not one. Points into the payload.
 template <typename Table>
@@ -18,4 +18,8 @@ const Table* verified_table(ByteView payload) {
   return flatbuffers::GetRoot<Table>(payload.data());
 }
 
-}  // namespace sereus::store
+}  // namespace sereus::codec
+
+namespace sereus {
+using namespace codec;  // the rooms above write these names with or without "codec::"
+}
