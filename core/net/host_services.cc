@@ -20,15 +20,24 @@ void HostServices::set_protocols(std::vector<std::string> protocols) {
   host_.set_protocols(protocols_);
 }
 
+std::vector<std::string> HostServices::addresses() const {
+  std::vector<std::string> out = external_;
+  for (std::string& address : host_.listen_addresses()) {
+    if (std::find(out.begin(), out.end(), address) == out.end()) out.push_back(std::move(address));
+  }
+  if (out.size() > kPeerAddressesMax) out.resize(kPeerAddressesMax);
+  return out;
+}
+
 Result<Bytes> HostServices::own_message(const Connection& connection, const Times& now) {
   Identify message;
   message.public_key = PublicKey::of(device_.device_key());
   message.protocol_version = settings_.protocol_version;
   message.agent_version = settings_.agent_version;
   message.protocols = protocols_;
-  for (const std::string& text : host_.listen_addresses()) {
+  for (const std::string& text : addresses()) {
     SEREUS_ASSIGN(Multiaddr address, Multiaddr::parse(text));
-    if (message.listen_addresses.size() < kPeerAddressesMax) message.listen_addresses.push_back(std::move(address));
+    message.listen_addresses.push_back(std::move(address));
   }
   if (auto observed = Multiaddr::parse(connection.address); observed.ok()) message.observed = std::move(*observed);
   if (record_.empty() || record_addresses_ != message.listen_addresses) {
