@@ -199,7 +199,10 @@ def test_host_keys_of_other_types(peers: Peers, tmp_path: Path, kind: str) -> No
     assert echoed["verified"]
 
 
-@pytest.mark.parametrize(("program", "file"), [("vectors", "libp2p_messages.json"), ("wire", "libp2p_wire.json")])
+@pytest.mark.parametrize(
+    ("program", "file"),
+    [("vectors", "libp2p_messages.json"), ("wire", "libp2p_wire.json"), ("nat", "libp2p_nat.json")],
+)
 def test_vectors_are_what_js_makes(js: Path, program: str, file: str) -> None:
     command = ["node", f"bin/{program}.mjs"]
     if program == "vectors":
