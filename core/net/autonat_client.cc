@@ -165,7 +165,9 @@ void AutoNatClient::refresh_candidates(const Times& now) {
   for (const Multiaddr& address : listening_) add(address);
   for (const auto& candidate : observed_.candidates(listening_)) add(candidate.address);
   // What was found to be reached stays until it is looked at again, also while nobody is there who sees it.
-  for (const auto& [address, candidate] : candidates_) {
+  for (const auto& item : candidates_) {
+    const Multiaddr& address = item.first;
+    const Candidate& candidate = item.second;
     const bool same_kind = std::any_of(listening_.begin(), listening_.end(), [&](const Multiaddr& listening) {
       return shape_of(listening)->transport == shape_of(address)->transport &&
              is_v6_address(listening) == is_v6_address(address);
@@ -202,7 +204,9 @@ void AutoNatClient::plan(const Times& now) {
     candidate.round_us = now.mono_us;
     candidate.refused.clear();
   }
-  for (auto& [id, server] : servers_) {
+  for (auto& entry : servers_) {
+    const ConnectionId id = entry.first;
+    Server& server = entry.second;
     if (now.mono_us < server.not_before_us) continue;
     if (!server.v2) {
       if (server.asked == 0) (void)ask_v1(id, server, now);
@@ -434,7 +438,8 @@ void AutoNatClient::on_dial_back(const MessageEvent& event) {
 
 void AutoNatClient::settle(const Times& now) {
   const size_t needed = enough();
-  for (auto& [address, candidate] : candidates_) {
+  for (auto& entry : candidates_) {
+    Candidate& candidate = entry.second;
     if (candidate.settled) continue;
     size_t yes = 0;
     size_t no = 0;
