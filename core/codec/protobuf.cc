@@ -1,5 +1,7 @@
 #include "core/codec/protobuf.h"
 
+#include <array>
+
 #include "core/base/assert.h"
 #include "core/codec/varint.h"
 
@@ -76,6 +78,13 @@ void ProtobufWriter::tag(uint32_t field, ProtobufField::Type type) {
 void ProtobufWriter::number(uint32_t field, uint64_t value) {
   tag(field, ProtobufField::Type::varint);
   varint_append(out_, value);
+}
+
+void ProtobufWriter::fixed64(uint32_t field, uint64_t value) {
+  tag(field, ProtobufField::Type::fixed64);
+  std::array<uint8_t, 8> raw{};
+  store_le(raw.data(), value);
+  append(out_, raw);
 }
 
 void ProtobufWriter::bytes(uint32_t field, ByteView value) {

@@ -54,6 +54,7 @@ class ProtobufReader {
 class ProtobufWriter {
  public:
   void number(uint32_t field, uint64_t value);
+  void fixed64(uint32_t field, uint64_t value);
   void bytes(uint32_t field, ByteView value);  // strings and messages too
 
   ByteView view() const { return out_; }

@@ -81,6 +81,9 @@ struct HostStats {
   uint64_t streams = 0;
 };
 
+// What a side is in the handshakes of a connection that both begin at once, through their NATs (libp2p specs, DCUtR).
+enum class PunchRole : uint8_t { client, server };
+
 class Host {
  public:
   virtual ~Host() = default;
@@ -105,6 +108,19 @@ class Host {
   // that cannot cancel goes on.
   virtual void cancel_dial(uint64_t /*dial*/) {}
   virtual void disconnect(ConnectionId connection, Code reason) = 0;
+
+  // Hole punching (libp2p specs, DCUtR): as dial(), but from the port that the host listens on, while the peer does the same. Over
+  // TCP both ends connect, and `role` says who acts as the client; over QUIC the client dials and the server only sends probes.
+  // Code::unsupported: the transport has no such way.
+  virtual Result<uint64_t> dial_punching(std::string_view /*multiaddr*/, const PeerId& /*peer*/, PunchRole /*role*/) {
+    return fail(Code::unsupported, "no transport here punches holes to such an address");
+  }
+  // One datagram that means nothing, from the socket that listens: whatever NAT is in between lets answers in from then on.
+  // Lost ones are not told. Code::unsupported: the address is not one of datagrams; Code::not_found: nothing listens here that
+  // reaches it; Code::again: the socket is full.
+  virtual Status send_probe(std::string_view /*multiaddr*/) {
+    return fail(Code::unsupported, "no transport here sends datagrams to such an address");
+  }
 
   // Opens a stream and negotiates `protocol` (multistream-select). The id is valid for write() at once (lazy
   // negotiation); StreamOpened or StreamClosed follows.

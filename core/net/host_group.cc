@@ -46,6 +46,23 @@ Result<uint64_t> HostGroup::dial(std::string_view multiaddr, const PeerId& peer)
   return fail(Code::unsupported, "no transport here dials such an address");
 }
 
+Result<uint64_t> HostGroup::dial_punching(std::string_view multiaddr, const PeerId& peer, PunchRole role) {
+  for (size_t i = 0; i < members_.size(); ++i) {
+    Result<uint64_t> dial = members_[i]->dial_punching(multiaddr, peer, role);
+    if (dial.ok()) return outer(*dial, i);
+    if (dial.code() != Code::unsupported) return dial;
+  }
+  return fail(Code::unsupported, "no transport here punches holes to such an address");
+}
+
+Status HostGroup::send_probe(std::string_view multiaddr) {
+  for (const auto& member : members_) {
+    Status status = member->send_probe(multiaddr);
+    if (status.code() != Code::unsupported) return status;
+  }
+  return fail(Code::unsupported, "no transport here sends datagrams to such an address");
+}
+
 void HostGroup::cancel_dial(uint64_t dial) { member_of(dial).cancel_dial(inner(dial)); }
 
 void HostGroup::disconnect(ConnectionId connection, Code reason) {

@@ -20,6 +20,15 @@ void HostServices::set_protocols(std::vector<std::string> protocols) {
   host_.set_protocols(protocols_);
 }
 
+std::vector<std::string> HostServices::addresses() const {
+  std::vector<std::string> out = external_;
+  for (std::string& address : host_.listen_addresses()) {
+    if (std::find(out.begin(), out.end(), address) == out.end()) out.push_back(std::move(address));
+  }
+  if (out.size() > kPeerAddressesMax) out.resize(kPeerAddressesMax);
+  return out;
+}
+
 Result<Bytes> HostServices::own_message(const Connection& connection, const Times& now) {
   Identify message;
   message.public_key = PublicKey::of(device_.device_key());
@@ -49,9 +58,9 @@ Result<Bytes> HostServices::signed_record(const Times& now) {
 
 Result<std::vector<Multiaddr>> HostServices::own_addresses() const {
   std::vector<Multiaddr> out;
-  for (const std::string& text : host_.listen_addresses()) {
+  for (const std::string& text : addresses()) {
     SEREUS_ASSIGN(Multiaddr address, Multiaddr::parse(text));
-    if (out.size() < kPeerAddressesMax) out.push_back(std::move(address));
+    out.push_back(std::move(address));
   }
   return out;
 }

@@ -57,6 +57,10 @@ class HostServices {
 
   // What the application accepts; the services' own are added. Identify tells them all.
   void set_protocols(std::vector<std::string> protocols);
+  // Multiaddrs that others reach this host at, beside those it listens on; told before them.
+  void set_external_addresses(std::vector<std::string> addresses) { external_ = std::move(addresses); }
+  // What identify and the signed record tell: external ones, then listening ones, each once, at most kPeerAddressesMax.
+  std::vector<std::string> addresses() const;
 
   // Each is answered by one event of its name. Code::not_found without such a connection; Code::busy while the answer to the
   // last ping is out.
@@ -113,6 +117,7 @@ class HostServices {
   Random& random_;
   const ServicesSettings settings_;
   std::vector<std::string> protocols_;
+  std::vector<std::string> external_;
   std::map<ConnectionId, Connection> connections_;
   std::map<StreamId, Stream> streams_;
   std::set<std::pair<uint64_t, StreamId>> deadlines_;

@@ -200,6 +200,56 @@ inline constexpr size_t kSocketsMax = 64;
 inline constexpr uint64_t kStatelessPerSecond = 1000;
 inline constexpr uint64_t kStatelessBurst = 200;
 
+// --- AutoNAT --------------------------------------------------------------------------------------------------------
+
+inline constexpr size_t kAutoNatAddressesMax = 64;      // of one request; go-libp2p asks for up to 50
+inline constexpr size_t kAutoNatMessageMax = 16384;     // kAutoNatAddressesMax of 250 bytes; data comes in less
+inline constexpr size_t kAutoNatUnsentMax = 128 << 10;  // all that a server may ask for, with its framing
+inline constexpr size_t kAutoNatTextMax = 256;          // of a status: it ends up in logs
+// libp2p specs, autonat-v2, "Amplification Attack Prevention": a handshake costs below 10 kB, so this much makes it a bad bargain.
+inline constexpr uint64_t kAutoNatDataMin = 30'000;
+inline constexpr uint64_t kAutoNatDataMax = 100'000;
+inline constexpr size_t kAutoNatDataChunkMax = 4096;  // likewise
+// Messages that the data may come in: an honest one has more than this many bytes, except the last.
+inline constexpr size_t kAutoNatDataPerMessage = 100;
+inline constexpr uint64_t kAutoNatRequestTimeoutUs =
+    30 * kMicrosPerSecond;                                                 // data, a dial that nobody answers, and back
+inline constexpr uint64_t kAutoNatServeTimeoutUs = 25 * kMicrosPerSecond;  // less, so that the asking side hears of it
+inline constexpr uint64_t kAutoNatDialBackTimeoutUs =
+    10 * kMicrosPerSecond;                                                  // connecting and telling the nonce together
+inline constexpr uint64_t kAutoNatReceiveTimeoutUs = 5 * kMicrosPerSecond;  // of a dial-back that comes in
+inline constexpr size_t kAutoNatServingMax = 32;                            // requests served at once
+inline constexpr size_t kAutoNatV1DialsMax = 4;      // addresses dialed for one request of version 1
+inline constexpr size_t kAutoNatReceivingMax = 32;   // dial-backs coming in at once
+inline constexpr size_t kAutoNatAskingMax = 4;       // requests of ours at once, each of another server
+inline constexpr size_t kAutoNatCandidatesMax = 16;  // addresses of ours that are looked at
+inline constexpr size_t kAutoNatVotesMax = 16;       // servers' verdicts that are kept for one address
+inline constexpr size_t kAutoNatSourcesMax = 4096;   // peers and subnets whose rates a server remembers
+// What a server does for others in a minute: each costs a handshake, and at most kAutoNatDataMax bytes received.
+inline constexpr uint64_t kAutoNatServePerMinute = 60;
+inline constexpr uint64_t kAutoNatServePeerPerMinute = 12;    // five addresses and both versions, asked again once
+inline constexpr uint64_t kAutoNatServeSubnetPerMinute = 24;  // a household
+inline constexpr size_t kObserversMax = 128;                  // connections whose word on our address is kept
+
+// --- hole punching --------------------------------------------------------------------------------------------------
+
+inline constexpr size_t kHolePunchBytesMax = 4096;    // libp2p specs, DCUtR: "SHOULD refuse larger"
+inline constexpr size_t kHolePunchAddressesMax = 64;  // of one message; more than 4 KiB hold
+// Of what a peer names: an honest one has one or two for each transport and family.
+inline constexpr size_t kHolePunchTargetsMax = 8;
+inline constexpr size_t kHolePunchesMax = 64;       // under way at once, either role
+inline constexpr size_t kHolePunchAttemptsMax = 3;  // libp2p specs, DCUtR
+inline constexpr uint64_t kHolePunchesPeerPerMinute = 6;
+inline constexpr uint64_t kHolePunchMessageTimeoutUs = 5 * kMicrosPerSecond;  // CONNECT there and back, over a relay
+inline constexpr uint64_t kHolePunchDialTimeoutUs = 5 * kMicrosPerSecond;     // as go-libp2p
+// The lead that dialing the peer's own addresses has before punching: what answers has answered by then, and the rest may go on.
+inline constexpr uint64_t kHolePunchDirectLeadUs = 500 * kMicrosPerMilli;
+inline constexpr uint64_t kHolePunchRttMaxUs = 10 * kMicrosPerSecond;
+// Intervals of probes: libp2p specs, DCUtR, step 5.
+inline constexpr uint64_t kProbeIntervalMinUs = 10 * kMicrosPerMilli;
+inline constexpr uint64_t kProbeIntervalMaxUs = 200 * kMicrosPerMilli;
+inline constexpr size_t kProbeBytes = 20;  // below what a stateless reset answers (RFC 9000 section 10.3)
+
 // --- the swarm ----------------------------------------------------------------------------------------------------
 
 inline constexpr size_t kDialAddressesMax =
@@ -223,8 +273,9 @@ inline constexpr uint64_t kSimultaneousOpenUs = 10 * kMicrosPerSecond;
 inline constexpr uint64_t kSimultaneousHurryUs = kMicrosPerSecond;
 inline constexpr uint64_t kDuplicateGraceUs = kMicrosPerSecond;
 inline constexpr uint64_t kAddressesIntervalUs = kMicrosPerSecond;  // how often changes of our addresses are looked for
-inline constexpr size_t kPushesPerStep = 64;                      // each costs a stream: a change reaches all in turns
-inline constexpr size_t kSwarmEventsMax = 4096;                   // undrained; more wait with the transports
+inline constexpr size_t kExternalAddressesMax = 32;  // of one source: relays with their addresses, a few families
+inline constexpr size_t kPushesPerStep = 64;         // each costs a stream: a change reaches all in turns
+inline constexpr size_t kSwarmEventsMax = 4096;      // undrained; more wait with the transports
 inline constexpr uint64_t kRefusedIntervalUs = kMicrosPerSecond;  // between two alike events
 inline constexpr size_t kHandshakeSourcesMax = 16384;             // remembered addresses: about 2 MiB
 

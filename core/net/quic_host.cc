@@ -142,6 +142,29 @@ Result<uint64_t> QuicHost::dial(std::string_view multiaddr, const PeerId& peer) 
   return last_dial_;
 }
 
+// Dials leave from a listening socket in any case, see socket_for().
+Result<uint64_t> QuicHost::dial_punching(std::string_view multiaddr, const PeerId& peer, PunchRole role) {
+  if (role == PunchRole::client) return dial(multiaddr, peer);
+  return fail(Code::unsupported, "the server's part in punching holes for QUIC is to send probes");
+}
+
+Status QuicHost::send_probe(std::string_view multiaddr) {
+  if (core_.closed) return fail(Code::closed, "the host is closed");
+  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
+  SEREUS_ASSIGN(const IpEndpoint remote, dial_endpoint(address.quic_endpoint(), kForm));
+  for (QuicSocket& socket : core_.sockets) {
+    if (socket.id == 0 || !socket.listening || !reaches(socket.local, remote)) continue;
+    if (socket.blocked || !socket.waiting.data.empty()) return fail(Code::again, "the socket is full");
+    std::array<uint8_t, kProbeBytes> probe{};
+    core_.random.fill(probe);
+    // Neither a long nor a short header (RFC 9000 section 17): whoever gets it drops it and answers nothing.
+    probe[0] &= 0x3f;
+    send_now(socket, remote, probe);
+    return {};
+  }
+  return fail(Code::not_found, "nothing listens here that reaches such an address");
+}
+
 void QuicHost::start_dials() {
   while (!pending_dials_.empty()) {
     const PendingDial dial = std::move(pending_dials_.front());

@@ -58,6 +58,8 @@ class QuicHost final : public Host {
   Result<uint64_t> dial(std::string_view multiaddr, const PeerId& peer) override;
   void cancel_dial(uint64_t dial) override;
   void disconnect(ConnectionId connection, Code reason) override;
+  Result<uint64_t> dial_punching(std::string_view multiaddr, const PeerId& peer, PunchRole role) override;
+  Status send_probe(std::string_view multiaddr) override;
   Result<StreamId> open_stream(ConnectionId connection, std::string_view protocol) override;
   Result<size_t> write(StreamId stream, ByteView data) override;
   Result<ReadResult> read(StreamId stream, ByteSpan out) override;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/net/address_filter.h"
+
 namespace sereus::net {
 namespace {
 
@@ -101,6 +103,38 @@ Result<uint64_t> Swarm::resolve(std::string_view multiaddr) {
   if (closed_) return fail(Code::closed, "the host is closed");
   SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
   return dialer_.resolve(address, now_);
+}
+
+Result<uint64_t> Swarm::dial_punching(std::string_view multiaddr, const PeerId& peer, PunchRole role) {
+  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
+  SEREUS_TRY(settings_.policy.check(address));
+  if (closed_) return fail(Code::closed, "the host is closed");
+  SEREUS_ASSIGN(const uint64_t inner, host_->dial_punching(multiaddr, peer, role));
+  single_.emplace(inner, ++last_dial_);
+  return last_dial_;
+}
+
+Status Swarm::send_probe(std::string_view multiaddr) {
+  SEREUS_ASSIGN(const Multiaddr address, Multiaddr::parse(multiaddr));
+  SEREUS_TRY(settings_.policy.check(address));
+  return host_->send_probe(multiaddr);
+}
+
+void Swarm::set_external_addresses(std::string_view source, const std::vector<std::string>& addresses) {
+  std::vector<std::string>& its = external_[std::string(source)];
+  its.clear();
+  for (const std::string& text : addresses) {
+    const auto address = Multiaddr::parse(text);
+    if (address.ok() && its.size() < kExternalAddressesMax) its.push_back(address->to_string());
+  }
+  std::vector<std::string> all;
+  for (const auto& [name, of_source] : external_) {
+    for (const std::string& each : of_source) {
+      if (std::find(all.begin(), all.end(), each) == all.end()) all.push_back(each);
+    }
+  }
+  services_.set_external_addresses(std::move(all));
+  addresses_at_us_ = 0;  // whoever is connected hears of it at the next step
 }
 
 void Swarm::cancel_dial(uint64_t dial) {
@@ -336,17 +370,20 @@ void Swarm::forget_stream(StreamId id, const Times& now) {
 // ---- Simultaneous opens -----------------------------------------------------------------------------------------------
 
 // Two hosts that dial each other at once get two connections. Both keep the one dialed by the smaller name, and use the other
-// no more; it goes when what was begun on it is over. A direct connection and a relayed one are no such pair: the direct one is
-// used, and the other stays as long as its relay lets it.
+// no more; it goes when what was begun on it is over. A direct connection takes a relayed one's place likewise, whoever dialed; but
+// not that of one which comes later: the peer would not have taken the long way if it still had the short one.
 void Swarm::settle_duplicates(ConnectionId fresh, const Times& now) {
   const Connection& connection = connections_.at(fresh);
   const bool we_are_smaller = own_ < connection.peer;
   for (const ConnectionId id : by_peer_.at(connection.peer)) {
-    Connection& other = connections_.at(id);
-    if (id == fresh || other.incoming == connection.incoming || duplicates_.contains(id)) continue;
-    if (other.relayed.has_value() != connection.relayed.has_value()) continue;
-    if (now.mono_us > other.since_us + kSimultaneousOpenUs) continue;
-    const ConnectionId loser = connection.incoming == we_are_smaller ? fresh : id;
+    const Connection& other = connections_.at(id);
+    if (id == fresh || duplicates_.contains(id)) continue;
+    const bool relayed = connection.relayed.has_value();
+    const bool upgrade = !relayed && other.relayed.has_value();
+    const bool crossed = other.incoming != connection.incoming || relayed != other.relayed.has_value();
+    if (!upgrade && (!crossed || now.mono_us > other.since_us + kSimultaneousOpenUs)) continue;
+    ConnectionId loser = connection.incoming == we_are_smaller ? fresh : id;
+    if (relayed != other.relayed.has_value()) loser = relayed ? fresh : id;
     notices_.emplace_back(Superseded{loser, loser == fresh ? id : fresh, connection.peer});
     connections_.at(loser).duplicate_us = now.mono_us;
     duplicates_.insert(loser);
@@ -417,7 +454,7 @@ void Swarm::announce_to_all() {
 uint64_t Swarm::announce(const Times& now) {
   if (now.mono_us >= addresses_at_us_) {
     addresses_at_us_ = now.mono_us + kAddressesIntervalUs;
-    std::vector<std::string> addresses = host_->listen_addresses();
+    std::vector<std::string> addresses = services_.addresses();
     if (addresses != told_addresses_) {
       told_addresses_ = std::move(addresses);
       notices_.emplace_back(ListenChanged{told_addresses_});

@@ -82,8 +82,8 @@ struct Unreached {
   Error error;                           // one line: every address and why
   std::vector<AddressFailure> failures;  // the same, taken apart
 };
-// Both sides dialed at once, and `by` is the connection that stays. `connection` is closed when its streams have ended; what would
-// be opened on it belongs on the other.
+// Both sides dialed at once, or a relayed connection became a direct one, and `by` is the connection that stays. `connection` is
+// closed when its streams have ended; what would be opened on it belongs on the other.
 struct Superseded {
   ConnectionId connection = 0;
   ConnectionId by = 0;
@@ -134,6 +134,9 @@ class Swarm final : public Host {
   // for. Answered by Connected or DialFailed. Code::denied for what the policy forbids.
   Result<uint64_t> dial(std::string_view multiaddr, const PeerId& peer) override;
   void disconnect(ConnectionId connection, Code reason) override;
+  // As dial() of one address. Code::denied for what the policy forbids.
+  Result<uint64_t> dial_punching(std::string_view multiaddr, const PeerId& peer, PunchRole role) override;
+  Status send_probe(std::string_view multiaddr) override;
   // Code::again when a limit of streams is reached. The host's own protocols (identify, ping) are not for this.
   Result<StreamId> open_stream(ConnectionId connection, std::string_view protocol) override;
   Result<size_t> write(StreamId stream, ByteView data) override;
@@ -170,6 +173,13 @@ class Swarm final : public Host {
 
   // The host's own signed peer record (peer_record.h), as identify tells it: the addresses that it listens on.
   Result<Bytes> signed_record(const Times& now) { return services_.signed_record(now); }
+  // Addresses that this host was found to be reached at, beside those it listens on: outside of a NAT, through a relay. Each
+  // `source` has a list of its own, which it replaces. Identify and the signed record tell them all, before the listening ones,
+  // and a change is pushed to all connections. Those that are no multiaddr are left out; at most kExternalAddressesMax of a
+  // source are taken.
+  void set_external_addresses(std::string_view source, const std::vector<std::string>& addresses);
+  // What others are told: external ones, then those listened on.
+  std::vector<std::string> announced_addresses() const { return services_.addresses(); }
 
   // Each is answered by one notice of its name. Code::not_found without such a connection; Code::busy while a ping is out.
   Status ping(ConnectionId connection) { return services_.ping(connection, now_); }
@@ -256,6 +266,7 @@ class Swarm final : public Host {
   uint64_t last_dial_ = 0;
   // The swarm's own dials by one name run in the dialer, like those of several addresses, and are answered by host events.
   std::set<uint64_t> plain_;
+  std::map<std::string, std::vector<std::string>, std::less<>> external_;  // by source
   std::vector<std::string> told_addresses_;
   uint64_t addresses_at_us_ = 0;
   uint64_t measure_at_us_ = 0;

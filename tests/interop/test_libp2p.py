@@ -206,6 +206,7 @@ def test_host_keys_of_other_types(peers: Peers, tmp_path: Path, kind: str) -> No
         ("wire", "libp2p_wire.json"),
         ("circuit", "libp2p_circuit.json"),
         ("kad", "libp2p_kad.json"),
+        ("nat", "libp2p_nat.json"),
     ],
 )
 def test_vectors_are_what_js_makes(js: Path, program: str, file: str) -> None:

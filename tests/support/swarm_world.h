@@ -30,6 +30,10 @@ class BorrowedHost final : public net::Host {
   }
   void cancel_dial(uint64_t dial) override { host_.cancel_dial(dial); }
   void disconnect(net::ConnectionId connection, Code reason) override { host_.disconnect(connection, reason); }
+  Result<uint64_t> dial_punching(std::string_view address, const net::PeerId& peer, net::PunchRole role) override {
+    return host_.dial_punching(address, peer, role);
+  }
+  Status send_probe(std::string_view address) override { return host_.send_probe(address); }
   Result<net::StreamId> open_stream(net::ConnectionId connection, std::string_view protocol) override {
     return host_.open_stream(connection, protocol);
   }
