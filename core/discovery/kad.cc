@@ -48,7 +48,7 @@ Kad::Kad(net::Swarm& swarm, const crypto::KeyPair& device, Random& random, Addre
 std::vector<Bytes> Kad::addresses() const {
   std::vector<Bytes> out = announced_;
   if (out.empty()) {
-    for (const std::string& text : swarm_.listen_addresses()) {
+    for (const std::string& text : swarm_.announced_addresses()) {
       if (Bytes bytes = bytes_of(text); !bytes.empty()) out.push_back(std::move(bytes));
     }
   }

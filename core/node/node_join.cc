@@ -1,11 +1,11 @@
 #include <algorithm>
 
 #include "core/codec/utf8.h"
+#include "core/codec/wire_table.h"
 #include "core/crypto/certificate.h"
 #include "core/net/multiaddr.h"
 #include "core/node/node_impl.h"
 #include "core/node/schema/join_generated.h"
-#include "core/codec/wire_table.h"
 
 namespace sereus::node {
 namespace {

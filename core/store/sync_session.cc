@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "core/store/schema/sync_generated.h"
 #include "core/codec/wire_table.h"
+#include "core/store/schema/sync_generated.h"
 
 namespace sereus::store {
 namespace {
