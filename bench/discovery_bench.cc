@@ -5,7 +5,6 @@
 
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 
 #include "bench/bench.h"
@@ -175,11 +174,6 @@ double average(const std::vector<double>& values) {
   return values.empty() ? 0 : sum / static_cast<double>(values.size());
 }
 
-// For trying settings out: SEREUS_KAD_ALPHA and so on, each a number.
-void set_from_environment(const char* name, size_t& value) {
-  if (const char* text = std::getenv(name)) value = std::strtoul(text, nullptr, 10);
-}
-
 struct Targets {
   double found = 0;
   double p99_s = 0;
@@ -190,20 +184,6 @@ void measure(const Options& options, Report& report, const std::string& name, Cr
   if (!options.wanted(name) || options.warm_up) return;
   static uint64_t runs = 0;
   crowd.seed = ++runs;
-  set_from_environment("SEREUS_KAD_ALPHA", crowd.settings.alpha);
-  set_from_environment("SEREUS_KAD_PATHS", crowd.settings.paths);
-  size_t publish_s = crowd.settings.publish_interval_us / kSecondUs;
-  size_t refresh_s = crowd.settings.refresh_interval_us / kSecondUs;
-  size_t measured_s = crowd.measured_us / kSecondUs;
-  set_from_environment("SEREUS_KAD_PUBLISH_S", publish_s);
-  set_from_environment("SEREUS_KAD_REFRESH_S", refresh_s);
-  set_from_environment("SEREUS_KAD_MEASURED_S", measured_s);
-  size_t warm_s = crowd.warm_us / kSecondUs;
-  set_from_environment("SEREUS_KAD_WARM_S", warm_s);
-  crowd.warm_us = warm_s * kSecondUs;
-  crowd.settings.publish_interval_us = publish_s * kSecondUs;
-  crowd.settings.refresh_interval_us = refresh_s * kSecondUs;
-  crowd.measured_us = measured_s * kSecondUs;
   const Outcome outcome = Run(crowd).run();
   const double share =
       100.0 * static_cast<double>(outcome.found) / static_cast<double>(std::max<size_t>(outcome.lookups, 1));

@@ -89,7 +89,8 @@ struct KadDone {
 };
 
 struct KadTrace {
-  enum class What : uint8_t { asked, answered, failed, slow, served, refused };
+  // What an operation of ours asked, and how that ended; what others asked of us, and whether they got an answer.
+  enum class What : uint8_t { asked, answered, failed, served, refused };
   What what = What::asked;
   uint64_t op = 0;  // 0: a request of others
   KadOp kind = KadOp::find_peer;
@@ -199,6 +200,8 @@ class KadNode {
   size_t operations() const { return ops_.size(); }
 
  private:
+  Result<std::optional<KadMessage>> answer_request(const net::PeerId& from, ByteView remote, const KadMessage& request,
+                                                   const Times& now);
   struct Op {
     uint64_t id = 0;
     KadOp kind = KadOp::find_peer;

@@ -40,6 +40,26 @@ std::vector<KadPeer> KadNode::closest_for(const net::PeerId& from, ByteView remo
 
 Result<std::optional<KadMessage>> KadNode::serve(const net::PeerId& from, ByteView remote, const KadMessage& request,
                                                  const Times& now) {
+  auto answer = answer_request(from, remote, request, now);
+  if (!settings_.trace) return answer;
+  KadTrace event;
+  event.what = answer.ok() ? KadTrace::What::served : KadTrace::What::refused;
+  event.peer = from;
+  event.type = request.type;
+  event.key = request.key;
+  if (!answer.ok()) {
+    event.error = answer.error();
+  } else if (*answer) {
+    event.closer = (*answer)->closer.size();
+    event.providers = (*answer)->providers.size();
+    event.record = (*answer)->record.has_value();
+  }
+  trace(std::move(event));
+  return answer;
+}
+
+Result<std::optional<KadMessage>> KadNode::answer_request(const net::PeerId& from, ByteView remote,
+                                                          const KadMessage& request, const Times& now) {
   if (!settings_.server) return fail(Code::unsupported, "dht: not a server");
   // A peer's own record, over a connection that proved its id. One that is wrong is left alone, as the question is not.
   if (!request.sender_record.empty()) (void)book_.add_record(from, request.sender_record, now.mono_us).ok();

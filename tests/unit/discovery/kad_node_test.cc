@@ -459,6 +459,25 @@ TEST_F(KadNodeTest, ATraceShowsEachQuestionAndAnswer) {
   EXPECT_GT(answered, 0u);
 }
 
+TEST_F(KadNodeTest, ATraceShowsWhatOthersAskAndGet) {
+  grow(5);
+  at(0).kad->set_trace(true);
+  KadMessage question;
+  question.type = KadType::find_node;
+  question.key = to_bytes(at(2).peer.multihash());
+  ASSERT_TRUE(ask(at(0), at(1), question).ok());
+  question.key.clear();
+  ASSERT_FALSE(ask(at(0), at(1), question).ok());
+  world_.drain(at(0));
+  ASSERT_EQ(traces_.size(), 2u);
+  EXPECT_EQ(traces_[0].what, KadTrace::What::served);
+  EXPECT_EQ(traces_[0].op, 0u);
+  EXPECT_EQ(traces_[0].peer, at(1).peer);
+  EXPECT_GT(traces_[0].closer, 0u);
+  EXPECT_EQ(traces_[1].what, KadTrace::What::refused);
+  EXPECT_EQ(traces_[1].error.code, Code::protocol);
+}
+
 class PublicNetwork : public KadNodeTest {
  protected:
   static sim::KadWorldSettings settings() {
