@@ -150,6 +150,31 @@ Result<Bytes> bounded(ProtobufWriter& writer) {
   return writer.take();
 }
 
+// What both messages have in common: a type, a peer, limits and, with the highest number, a status. `other`: takes the rest.
+template <typename Message, typename Other>
+Status decode(ByteView message, uint32_t limit_field, uint32_t status_field, Message& out, const Other& other) {
+  if (message.size() > kCircuitMessageMax) return fail(Code::too_large, "circuit message: too large");
+  uint32_t seen = 0;
+  SEREUS_TRY(each_field(message, status_field, [&](const ProtobufField& field) -> Status {
+    const bool number = field.number == kTypeField || field.number == status_field;
+    SEREUS_TRY(once(seen, field, number ? ProtobufField::Type::varint : ProtobufField::Type::bytes));
+    if (field.number == kTypeField) {
+      if (field.value > static_cast<uint64_t>(Message::Type::status)) return malformed("an unknown type");
+      out.type = static_cast<typename Message::Type>(field.value);
+    } else if (field.number == kPeerField) {
+      SEREUS_ASSIGN(out.peer, read_peer(field.bytes));
+    } else if (field.number == limit_field) {
+      SEREUS_ASSIGN(out.limit, read_limit(field.bytes));
+    } else if (field.number == status_field) {
+      SEREUS_ASSIGN(out.status, read_status(field));
+    } else {
+      return other(field);
+    }
+    return {};
+  }));
+  return (seen & (uint32_t{1} << kTypeField)) == 0 ? Status(malformed("no type")) : Status();
+}
+
 }  // namespace
 
 std::string_view status_name(CircuitStatus status) {
@@ -204,50 +229,19 @@ Result<Bytes> encode_stop(const StopMessage& message) {
 }
 
 Result<HopMessage> decode_hop(ByteView message) {
-  if (message.size() > kCircuitMessageMax) return fail(Code::too_large, "circuit message: too large");
   HopMessage out;
-  uint32_t seen = 0;
-  SEREUS_TRY(each_field(message, kHopStatusField, [&](const ProtobufField& field) -> Status {
-    const bool number = field.number == kTypeField || field.number == kHopStatusField;
-    SEREUS_TRY(once(seen, field, number ? ProtobufField::Type::varint : ProtobufField::Type::bytes));
-    if (field.number == kTypeField) {
-      if (field.value > static_cast<uint64_t>(HopMessage::Type::status)) return malformed("an unknown type");
-      out.type = static_cast<HopMessage::Type>(field.value);
-    } else if (field.number == kPeerField) {
-      SEREUS_ASSIGN(out.peer, read_peer(field.bytes));
-    } else if (field.number == kHopReservationField) {
-      SEREUS_ASSIGN(out.reservation, read_reservation(field.bytes));
-    } else if (field.number == kHopLimitField) {
-      SEREUS_ASSIGN(out.limit, read_limit(field.bytes));
-    } else {
-      SEREUS_ASSIGN(out.status, read_status(field));
-    }
+  const auto reservation = [&](const ProtobufField& field) -> Status {
+    SEREUS_ASSIGN(out.reservation, read_reservation(field.bytes));
     return {};
-  }));
-  if ((seen & (uint32_t{1} << kTypeField)) == 0) return malformed("no type");
+  };
+  SEREUS_TRY(decode(message, kHopLimitField, kHopStatusField, out, reservation));
   return out;
 }
 
 Result<StopMessage> decode_stop(ByteView message) {
-  if (message.size() > kCircuitMessageMax) return fail(Code::too_large, "circuit message: too large");
   StopMessage out;
-  uint32_t seen = 0;
-  SEREUS_TRY(each_field(message, kStopStatusField, [&](const ProtobufField& field) -> Status {
-    const bool number = field.number == kTypeField || field.number == kStopStatusField;
-    SEREUS_TRY(once(seen, field, number ? ProtobufField::Type::varint : ProtobufField::Type::bytes));
-    if (field.number == kTypeField) {
-      if (field.value > static_cast<uint64_t>(StopMessage::Type::status)) return malformed("an unknown type");
-      out.type = static_cast<StopMessage::Type>(field.value);
-    } else if (field.number == kPeerField) {
-      SEREUS_ASSIGN(out.peer, read_peer(field.bytes));
-    } else if (field.number == kStopLimitField) {
-      SEREUS_ASSIGN(out.limit, read_limit(field.bytes));
-    } else {
-      SEREUS_ASSIGN(out.status, read_status(field));
-    }
-    return {};
-  }));
-  if ((seen & (uint32_t{1} << kTypeField)) == 0) return malformed("no type");
+  const auto nothing_else = [](const ProtobufField&) -> Status { return {}; };
+  SEREUS_TRY(decode(message, kStopLimitField, kStopStatusField, out, nothing_else));
   return out;
 }
 
