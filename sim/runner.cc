@@ -23,6 +23,7 @@ namespace sereus::sim {
 namespace {
 
 constexpr size_t kLastWords = 64 * 1024;
+constexpr auto kStoodStill = std::chrono::seconds(1);  // a busy machine comes back sooner
 constexpr size_t kTellingLines = 12;
 constexpr size_t kTellingBytes = 2000;
 constexpr size_t kFrameHeader = 8;  // the length of what follows
@@ -227,8 +228,13 @@ std::vector<WorkerPool::Result> WorkerPool::wait(std::chrono::milliseconds patie
       of.push_back(&worker);
     }
   }
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
+  const Clock::time_point before = Clock::now();
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - before).count();
   const int ready = poll(polled.data(), polled.size(), static_cast<int>(std::clamp<int64_t>(left + 1, 0, 1 << 30)));
+  // A pool that comes back late was stopped, perhaps with its workers, and has taken no answers meanwhile: they begin anew.
+  if (const Clock::time_point now = Clock::now(); now - std::max(before, until) > kStoodStill) {
+    for (Worker& worker : workers_) worker.deadline = now + timeout_;
+  }
   for (size_t i = 0; ready > 0 && i < polled.size(); i += 2) {
     if (polled[i + 1].revents != 0) listen(*of[i + 1]);
     if (polled[i].revents != 0) receive(*of[i], results);

@@ -24,7 +24,8 @@ class WorkerPool {
     std::string text;  // the answer; or how the worker ended, with its last words
   };
 
-  // A task that takes longer than `timeout` is hung. `workers`: at least one.
+  // A task that takes longer than `timeout` is hung; time in which the pool itself was stopped does not count. `workers`: at
+  // least one.
   WorkerPool(size_t workers, std::chrono::milliseconds timeout, Work work);
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;

@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -26,6 +29,14 @@ std::string work(const std::string& task) {
   }
   if (task == "leave") _exit(7);
   while (task == "hang") pause();
+  if (task == "stop the pool") {
+    kill(getppid(), SIGSTOP);
+    const timespec longer_than_a_task{3, 0};
+    nanosleep(&longer_than_a_task, nullptr);
+    kill(getppid(), SIGCONT);
+    const timespec rest_of_the_task{1, 0};
+    nanosleep(&rest_of_the_task, nullptr);
+  }
   return task + " is done";
 }
 
@@ -73,6 +84,23 @@ TEST(WorkerPool, AHangIsAResultAndTheOthersGoOn) {
   EXPECT_EQ(results.at(1).end, WorkerPool::End::hung);
   EXPECT_EQ(results.at(1).text, "no end after 5 s");
   EXPECT_EQ(results.at(3).end, WorkerPool::End::answered);
+}
+
+// In a process of its own, as whoever waits for this one would take it for stopped.
+TEST(WorkerPool, TimeInWhichItIsStoppedDoesNotCount) {
+  const pid_t pid = fork();
+  ASSERT_GE(pid, 0);
+  if (pid == 0) {
+    WorkerPool pool(1, std::chrono::seconds(2), work);
+    const auto results = run(pool, {"stop the pool", "a"});
+    const bool answered =
+        results.at(0).end == WorkerPool::End::answered && results.at(1).end == WorkerPool::End::answered;
+    _exit(answered ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST(WorkerPool, EndsWorkersThatAreBusyWhenItEnds) {
